@@ -1,4 +1,5 @@
-"""Gradients that scores ask for between steps: of the task's loss alone, without dropout, leaving no trace."""
+"""Gradients that scores ask for between steps: of the task's loss alone, smoothed and weighted as in training,
+without dropout, leaving no trace."""
 
 from __future__ import annotations
 
@@ -12,9 +13,10 @@ from torch import nn
 
 from recipelang import processes
 from recipelang.engine.delivery import delivered
+from recipelang.engine.losses import MODEL_LOSS, ModelLoss
 from recipelang.engine.precision import BACKOFF, LEAST, START, overflowed, unscale
 from recipelang.engine.seeds import stream
-from recipelang.engine.shares import scaled, weights
+from recipelang.engine.shares import scaled
 from recipelang.modifiers.modifier import State
 from recipelang.pruning.shards import is_shard
 from recipelang.tasks import Features
@@ -30,6 +32,7 @@ def gradients(
     seed: int,
     autocast: Callable[[], AbstractContextManager[None]],
     *,
+    loss_of: ModelLoss = MODEL_LOSS,
     dense: bool = False,
     narrow: bool = False,
 ) -> Iterator[None]:
@@ -54,7 +57,7 @@ def gradients(
             rows = order[np.arange(number * size, (number + 1) * size) % len(order)]
             # padded as one batch, then cut, as in training
             inputs = features.batch(rows, draw=seed + number)
-            counted = weights(inputs)
+            counted = loss_of.counts(inputs)
             shares = processes.parts(size, part) if shards else processes.shares(size, part)
             parts = delivered(inputs, device, [c for c, _ in shares])
             for scale in _scales(state.model, device) if narrow else (1.0,):
@@ -62,7 +65,7 @@ def gradients(
                 for (cut, share), batch in zip(shares, parts, strict=True):
                     with torch.enable_grad():
                         with autocast():
-                            loss = scaled(state.model(**batch).loss, counted, cut)
+                            loss = scaled(loss_of(state.model(**loss_of.inputs(batch)), batch), counted, cut)
                         (loss * (share * scale)).backward()
             if not dense:
                 state.masks.apply_gradients()

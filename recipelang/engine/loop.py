@@ -17,9 +17,10 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from recipelang import processes
 from recipelang.engine.ahead import ahead
 from recipelang.engine.delivery import delivered
+from recipelang.engine.losses import MODEL_LOSS, ModelLoss
 from recipelang.engine.order import batches
 from recipelang.engine.seeds import stream
-from recipelang.engine.shares import scaled, weights
+from recipelang.engine.shares import scaled
 from recipelang.engine.streaming import Stream
 from recipelang.engine.watch import Watch
 from recipelang.modifiers.modifier import Event, Modifier, State, fire
@@ -52,6 +53,7 @@ def train(
     after_step: Callable[[Watch, bool], object],
     by_length: bool = False,
     on_lack: Callable[[Watch], object] = lambda watch: None,
+    loss_of: ModelLoss = MODEL_LOSS,
 ) -> None:
     """Steps `state.step..until-1`, then `END` when the stage is whole.
 
@@ -73,7 +75,7 @@ def train(
             fire(Event.STEP_START, modifiers, state)
             if state.model is not model:  # it has become smaller
                 model, trained, forward = state.model, _trained(state.model, optimizer), _forward(state.model, stage)
-            counted = weights(inputs)
+            counted = loss_of.counts(inputs)
             kept = {FETCHED + k: v for m in modifiers for k, v in m.fetch(rows, inputs).items()}
             shares = processes.parts(len(rows), stage.micro_batch)  # of a mean, however it is cut
             parts = delivered({**inputs, **kept}, device, [cut for cut, _ in shares], counted=not stage.compile)
@@ -82,8 +84,8 @@ def train(
                 state.batch = {k: v for k, v in part.items() if k in inputs}
                 state.fetched = {k.removeprefix(FETCHED): v for k, v in part.items() if k in kept}
                 with autocast():
-                    state.outputs = forward(**state.batch, **asked)
-                    state.loss = scaled(state.outputs.loss, counted, cut)
+                    state.outputs = forward(**loss_of.inputs(state.batch), **asked)
+                    state.loss = scaled(loss_of(state.outputs, state.batch), counted, cut)
                     fire(Event.LOSS, modifiers, state)
                 scale = share if state.scale is None else state.scale * share
                 (state.loss * scale).backward()

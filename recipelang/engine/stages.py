@@ -21,6 +21,7 @@ from recipelang.engine.gradients import gradients
 from recipelang.engine.groups import make_optimizer
 from recipelang.engine.layers import Layers
 from recipelang.engine.loop import train
+from recipelang.engine.losses import loss_of
 from recipelang.engine.models import ready
 from recipelang.engine.order import order_seed
 from recipelang.engine.position import Scaled, StreamRead
@@ -110,6 +111,7 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
             until=until,
             after_step=after_step,
             by_length=data.group_by_length,
+            loss_of=loss_of(stage.loss, run.task),
             on_lack=lambda watch: checkpoint.save(*keeping(watch)) if state.step > run.position.step else None,
         )
         rounds.catch_up(state)
@@ -348,4 +350,5 @@ def _sample(
     size, part, cast = size or stage.batch, stage.micro_batch, run.autocast(stage.precision)
     part = size if compares_batches(run.plan, stage) else part
     narrow = stage.precision == "fp16"
-    return gradients(state, features, batches, size, part, seed, cast, dense=dense, narrow=narrow)
+    loss = loss_of(stage.loss, run.task)
+    return gradients(state, features, batches, size, part, seed, cast, loss_of=loss, dense=dense, narrow=narrow)

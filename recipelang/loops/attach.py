@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from recipelang.engine import losses
 from recipelang.engine.acting import acting
 from recipelang.engine.attention_maps import show_maps
 from recipelang.engine.roles import parts_of
@@ -62,7 +64,8 @@ def attach(
         overlays: recipes laid over this one, the last on top.
         teacher: the model that a `distill` block learns from; it is put into eval mode and takes no gradients.
         batches: a list or a `DataLoader` for the methods that take the gradients of samples.
-        task_loss: of the model and one of `batches`; the loss that a transformers model gives, unless said.
+        task_loss: of the model and one of `batches`; the loss that a transformers model gives, with the
+            recipe's `label_smoothing` and `class_weights`, unless said.
         learning_rate: whether the recipe's is set at every step; `False` leaves the optimizer's alone.
         after: what `attach` gave for the stage before, whose masks go on.
 
@@ -91,9 +94,10 @@ def attach(
         show_maps(bare, True)
     masks = Masks() if after is None else after.masks
     state = State(bare, optimizer, masks, planned.steps, layouts=layouts(bare))
+    own = losses.loss_of(planned.loss, task)
     if batches is not None:
-        state.gradients = Sampler(state, batches, task_loss or loss_of, planned)
-    return Pruning(planned, state, modifiers, compared=compared)
+        state.gradients = Sampler(state, batches, task_loss or partial(loss_of, own=own), planned)
+    return Pruning(planned, state, modifiers, compared=compared, loss_of=own)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recipelang import processes
+from recipelang.engine.losses import MODEL_LOSS, ModelLoss
 from recipelang.engine.seeds import stream
 from recipelang.modifiers.modifier import State
 from recipelang.planning.types import StagePlan
@@ -16,9 +17,12 @@ from recipelang.source import fail
 Batch = Mapping[str, Tensor]
 
 
-def loss_of(model: nn.Module, batch: Batch) -> Tensor:
-    """A model of transformers gives its loss itself."""
-    loss = getattr(model(**batch), "loss", None)
+def loss_of(model: nn.Module, batch: Batch, own: ModelLoss = MODEL_LOSS) -> Tensor:
+    """A model of transformers gives its loss itself; with label smoothing or class weights, `own` makes it of its logits."""
+    outputs = model(**batch)
+    if own is not MODEL_LOSS and "labels" in batch:
+        return own(outputs, batch)
+    loss = getattr(outputs, "loss", None)
     if isinstance(loss, Tensor):
         return loss
     help = "pass `task_loss=`, a function of the model and a batch"

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from recipelang import processes
 from recipelang.engine.attention_maps import show_maps
+from recipelang.engine.losses import MODEL_LOSS, ModelLoss
 from recipelang.engine.run_record import emptied, warn_of_emptied
 from recipelang.loops.notices import RecipeWarning, warn
 from recipelang.loops.teacher import inputs_of, named
@@ -57,13 +58,20 @@ class Pruning:
         pruning.end()
 
     Where a teacher's hidden states or attention maps are matched, the model is called as
-    `model(**part, **pruning.asks)`. The first `step_start` is the event `START` as well. `loss` may be left out where the stage has no `distill`.
+    `model(**part, **pruning.asks)`. The first `step_start` is the event `START` as well. `loss` may be left out where the stage has no
+    `distill`, `label_smoothing` or `class_weights`.
     """
 
     def __init__(
-        self, plan: StagePlan, state: State, modifiers: Sequence[Modifier], *, compared: str = "tokens"
+        self,
+        plan: StagePlan,
+        state: State,
+        modifiers: Sequence[Modifier],
+        *,
+        compared: str = "tokens",
+        loss_of: ModelLoss = MODEL_LOSS,
     ) -> None:
-        """`compared`: at which tokens a teacher is, as for `distill`."""
+        """`compared`: at which tokens a teacher is, as for `distill`. `loss_of`: what the stage trains on."""
         self.plan = plan
         self.steps = plan.steps
         self._state = state
@@ -75,6 +83,7 @@ class Pruning:
         #: what the model is called with beside a batch
         self.asks = {name: True for m in modifiers for name in m.asks}
         self._distills = any(isinstance(m, Distill) for m in modifiers)
+        self._loss_of = loss_of
         observing = [m for m in modifiers if isinstance(m, Prune) and m.observes]
         seen = {t.name for m in observing for t in m.plan.targets}
         self._scores = [m.score for m in observing]
@@ -125,11 +134,16 @@ class Pruning:
         """
         self._expect("gradients", "loss")
         self._losses += 1
-        if not self._distills:
+        if not self.changes_loss:
             return loss
         if outputs is None or batch is None:
-            raise self._wrong("a distilled loss needs outputs and batch", "call `pruning.loss(loss, outputs, batch)`")
+            what = "a distilled loss" if self._distills else "the loss of the recipe"
+            raise self._wrong(f"{what} needs outputs and batch", "call `pruning.loss(loss, outputs, batch)`")
         state = self._state
+        if self.plan.loss is not None:
+            loss = self._of_labels(named(outputs), batch)
+        if not self._distills:
+            return loss
         state.loss, state.outputs, state.batch = loss, named(outputs), inputs_of(batch)
         if self._compared in ("targets", "labelled") and batch.get("labels") is not None:
             state.batch["labels"] = batch["labels"]
@@ -149,10 +163,24 @@ class Pruning:
         state.batch = {}
         return result
 
+    @property
+    def changes_loss(self) -> bool:
+        """Whether the stage trains on more than the loss of the task, so that `loss` has to be called."""
+        return self._distills or self.plan.loss is not None
+
+    def _of_labels(self, outputs: Any, batch: Mapping[str, Any]) -> Tensor:
+        """With label smoothing and class weights, of what the model said. E086 without logits and labels."""
+        labels, logits = batch.get("labels"), getattr(outputs, "logits", None)
+        if labels is None or logits is None:
+            lacking = "logits" if logits is None else "labels"
+            help = "the model returns `logits`, and the batch has `labels`: -100 where nothing is to be learned"
+            raise self._wrong(f"the loss of this recipe needs `{lacking}`", help)
+        return self._loss_of(outputs, batch)
+
     def gradients(self) -> None:
         """Scores look at the gradients, and those of masked weights are zeroed. Before clipping."""
         self._expect("gradients")
-        if self._distills and not self._losses:
+        if self.changes_loss and not self._losses:
             raise self._wrong("the loop never called `pruning.loss`", "call `pruning.loss` before `backward`")
         self._look([p.grad for p in self._observed if p.grad is not None])
         fire(Event.GRADIENTS, self._modifiers, self._state)

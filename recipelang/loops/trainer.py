@@ -52,7 +52,7 @@ class RecipeCallback(TrainerCallback):
         _check(args, state, pruning)
         if state.global_step:
             _load(_folder(args, state) / FILE, pruning)
-        if pruning.plan.distills:
+        if pruning.changes_loss:
             self._hooks = [
                 pruning.model.register_forward_pre_hook(self._ask, with_kwargs=True),
                 pruning.model.register_forward_hook(self._distil(args), with_kwargs=True),
@@ -105,12 +105,18 @@ class RecipeCallback(TrainerCallback):
             if not model.training or not torch.is_grad_enabled():
                 return outputs
             if getattr(outputs, "loss", None) is None:
-                help = "let the model compute its loss: no `compute_loss_func` and no label smoothing"
-                raise fail("E086", "the model returns no loss to combine with the teacher's", help=help)
+                help = "let the model compute its loss: no `compute_loss_func`, and no smoothing by the Trainer"
+                raise fail("E086", "the model returns no loss for the recipe to change", help=help)
             if batch.get("num_items_in_batch") is not None and args.gradient_accumulation_steps * processes.world() > 1:
                 help = "set `gradient_accumulation_steps=1`, on one process"
                 notes = ["this model's loss is normalised over the whole batch, the teacher's term over each part"]
-                raise fail("E086", "this model cannot be distilled on parts of a batch", notes=notes, help=help)
+                notes = (
+                    notes
+                    if self._attached.plan.distills
+                    else [f"{notes[0].partition(',')[0]}, the recipe's over each part"]
+                )
+                what = "be distilled" if self._attached.plan.distills else "be trained with the recipe's loss"
+                raise fail("E086", f"this model cannot {what} on parts of a batch", notes=notes, help=help)
             outputs.loss = self._attached.loss(outputs.loss, outputs, batch)
             return outputs
 

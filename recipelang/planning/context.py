@@ -8,10 +8,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from recipelang.kinds.text import show
 from recipelang.planning import match as matching
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.references import Pins
 from recipelang.source import Diagnostics, RecipeError, fail
+from recipelang.spec.attribute import ANY, Attr, Spec
 from recipelang.spec.recipe import Recipe
 from recipelang.tasks import Task, task_of
 from recipelang.values import selector as sel
@@ -63,3 +65,21 @@ class Context:
     def say(self, code: str, message: str, path: str, help: str | None = None, notes: Iterable[str] = ()) -> None:
         """A finding at what a recipe has written at a path."""
         self.found.say(code, message, self.recipe.label(path), notes=notes, help=help)
+
+    def _not_yet(self, blocks: Iterable[tuple[str, Spec]]) -> bool:
+        """What the language has and this release cannot run."""
+        before = len(self.found)
+        for path, spec in blocks:
+            for name, attribute in spec.attributes().items():
+                value = attribute.postponed(getattr(spec, name))
+                if value is not None:
+                    self._refuse(path, name, attribute, value)
+        return len(self.found) > before
+
+    def _refuse(self, path: str, name: str, attribute: Attr, value: object) -> None:
+        shown = value if isinstance(value, str) else show(value)
+        what = f"`{name}`" if ANY in attribute.later else f"`{name} = {shown}`"
+        have = [f"`{s}`" for s in attribute.kind.symbols if s not in attribute.later]
+        listed = " and ".join(filter(None, (", ".join(have[:-1]), *have[-1:])))
+        help = f"this release supports {listed}" if have else "remove it for now"
+        self.say("E055", f"this release does not support {what} yet", f"{path}.{name}", help)

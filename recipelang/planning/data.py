@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from pydantic import TypeAdapter
 
 from recipelang.planning.contents import data_digest, stream_digest
@@ -423,6 +424,7 @@ class _Labels(Form):
 
 
 _MEANING, _LABELS, _SIZE = TypeAdapter(Meaning), TypeAdapter(_Labels), TypeAdapter(_Size)
+_COUNTS = TypeAdapter(tuple[Count, ...])
 
 
 def _sizes(plan: DataPlan, name: str, model: Path) -> _Size:
@@ -441,6 +443,17 @@ def _sizes(plan: DataPlan, name: str, model: Path) -> _Size:
 def _counts(examples: Sequence[Any], features: Features) -> _Size:
     counted = {what: getattr(features, what, 0) for what in _COUNTED} | {"lost": len(getattr(features, "lost", ()))}
     return _Size(examples=len(examples), items=len(features), sequences=features.sequences, **counted)
+
+
+def class_counts(plan: DataPlan, model: Path) -> tuple[int, ...]:
+    """Labels of each class among the inputs of training, in the order of the head's outputs."""
+
+    def count() -> tuple[int, ...]:
+        labels = load_split(plan, "train", model)[1].labels  # type: ignore[attr-defined]
+        return tuple(map(int, np.bincount(labels[labels >= 0], minlength=len(plan.labels))))
+
+    how = plan.model_dump_json(exclude={"splits", "examples", "items", "sequences", *_COUNTED})
+    return _remembered(["classes", how, *_of_tokens(plan, model)], [plan.splits["train"]], _COUNTS, count)
 
 
 def _of_tokens(plan: DataPlan, model: Path) -> list[object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from recipelang.planning.data import DEFAULT_LENGTH
 from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.evaluations import can_be_measured
 from recipelang.planning.facts import ModelFacts
-from recipelang.planning.families import TensorFact, check_head, tensors_of
+from recipelang.planning.families import TensorFact, check_head, label_names, tensors_of
 from recipelang.planning.resolve import Resolver
 from recipelang.planning.types import DropPlan, StagePlan
 from recipelang.source import Diagnostics
@@ -90,6 +91,9 @@ class _Imagined(Resolver):
 
     def _warn_of_emulation(self, spec: StageSpec) -> None:
         """Not on this machine."""
+
+    def _class_counts(self, spec: StageSpec) -> Sequence[int]:
+        return [1] * len(label_names(self.facts.config))  # of no data
 
     def stored_zeros(self) -> None:
         return None

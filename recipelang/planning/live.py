@@ -6,7 +6,7 @@ are not looked at, and may be what this release does not have.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,10 @@ class _Live(Stages):
 
     def _steps_per_epoch(self, spec: StageSpec) -> int:
         return self.per_epoch
+
+    def _class_counts(self, spec: StageSpec) -> Sequence[int]:
+        help = ('write the weights: `class_weights = ["LABEL" -> 2]`',)
+        raise RecipeError(Diagnostic("E256", "a loop of your own has no data to count classes in", help=help))
 
     def stored_zeros(self) -> None:
         return None

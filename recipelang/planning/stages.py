@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 
 from recipelang.kinds.terms import INNER
-from recipelang.kinds.text import show
 from recipelang.methods import METHODS
 from recipelang.planning import calibration, compat, controls, match as matching, schedule
 from recipelang.planning.budget_plan import BudgetPlan
 from recipelang.planning.budgets import Reach
 from recipelang.planning.context import Context
+from recipelang.planning.data import class_counts
 from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.distill import plan_term, read_teacher
 from recipelang.planning.facts import ModelFacts, model_digest
 from recipelang.planning.figures import Claimed, Models, foresee, judge_foreseen, plan_figures
+from recipelang.planning.losses import can_be_counted, plan_loss
 from recipelang.planning.processor import emulates
 from recipelang.planning.prune_plan import PrunePlan
 from recipelang.planning.prunes import Prunes
@@ -28,7 +29,6 @@ from recipelang.planning.streamed import stage_can_stream
 from recipelang.planning.types import DistillPlan, FreezePlan, GroupPlan, StagePlan
 from recipelang.source import Diagnostics, Label, RecipeError, at_label
 from recipelang.source.words import an, plural
-from recipelang.spec.attribute import ANY, Attr, Spec
 from recipelang.spec.blocks import DistillSpec, StageSpec
 from recipelang.spec.claims import selectors
 from recipelang.spec.controls import ShrinkSpec
@@ -127,6 +127,7 @@ class Stages(Context):
             undecayed=controls.undecayed(spec.optimizer, self.facts, groups),
             learning_rate=rate,
             clip=None if spec.clip is None else float(spec.clip),
+            loss=self.guard(f"{path}.class_weights", lambda: plan_loss(self, spec, lambda: self._class_counts(spec))),
             precision=spec.precision,  # type: ignore[arg-type]
             data=spec.data,
             seed=self.recipe.seed if spec.seed is None else spec.seed,
@@ -144,6 +145,11 @@ class Stages(Context):
 
     def _by_speed(self, spec: ShrinkSpec, path: str, reach: Reach, name: str) -> BudgetPlan:
         return by_table(self, spec, path, reach, name)
+
+    def _class_counts(self, spec: StageSpec) -> Sequence[int]:
+        """Labels of each class in the training data of a stage. E256 where they cannot be counted."""
+        can_be_counted(self.data[spec.data])
+        return class_counts(self.data[spec.data], self.facts.path)
 
     def _one_shot(self, index: int, spec: StageSpec) -> StagePlan | None:
         """A stage of no steps: its events fall on its end, which is where it begins."""
@@ -363,24 +369,6 @@ class Stages(Context):
         foreseen = foresee(self.recipe, figures, self.facts, selections)
         judge_foreseen(self.recipe, foreseen, self.found)
         return Claimed(tuple(figures), tuple("" if v is None else v.measured for v in foreseen))
-
-    def _not_yet(self, blocks: Iterable[tuple[str, Spec]]) -> bool:
-        """What the language has and this release cannot run."""
-        before = len(self.found)
-        for path, spec in blocks:
-            for name, attribute in spec.attributes().items():
-                value = attribute.postponed(getattr(spec, name))
-                if value is not None:
-                    self._refuse(path, name, attribute, value)
-        return len(self.found) > before
-
-    def _refuse(self, path: str, name: str, attribute: Attr, value: object) -> None:
-        shown = value if isinstance(value, str) else show(value)
-        what = f"`{name}`" if ANY in attribute.later else f"`{name} = {shown}`"
-        have = [f"`{s}`" for s in attribute.kind.symbols if s not in attribute.later]
-        listed = " and ".join(filter(None, (", ".join(have[:-1]), *have[-1:])))
-        help = f"this release supports {listed}" if have else "remove it for now"
-        self.say("E055", f"this release does not support {what} yet", f"{path}.{name}", help)
 
 
 def _clock(stage: StageSpec) -> ModuleType:

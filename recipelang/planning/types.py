@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 from recipelang.kinds.formats import CHOSEN, WEIGHTS
 from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.figure_plan import FigurePlan
+from recipelang.planning.loss_plan import LossPlan
 from recipelang.planning.plan_form import Finite, Frozen
 from recipelang.planning.prune_plan import PrunePlan
 from recipelang.planning.shrink_plan import ShrinkPlan
@@ -216,6 +217,7 @@ class StagePlan(Frozen):
     undecayed: tuple[str, ...] = Field(default=(), description="norms and biases, which `weight_decay` skips")
     learning_rate: tuple[Segment, ...]
     clip: Annotated[Finite, Field(gt=0)] | None = 1.0
+    loss: LossPlan | None = Field(default=None, description="none: the model's own")
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     data: str = ""
     seed: Count
@@ -363,6 +365,10 @@ class Plan(Frozen):
         for figure in self.figures:
             if not {figure.of, figure.reference} - {""} <= stages:
                 raise ValueError("`figures` name a stage that the plan does not have")
+        for stage in self.stages:
+            weights = () if stage.loss is None else stage.loss.class_weights
+            if weights and len(weights) != len(self.model.labels):
+                raise ValueError(f"stage `{stage.name[:80]}` weighs classes that the model does not have")
         for evaluation in self.evaluations:
             if evaluation.split not in splits.get(evaluation.data, ()):
                 raise ValueError(f"evaluation `{evaluation.name[:80]}` reads data that the plan does not have")

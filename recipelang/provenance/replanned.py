@@ -5,7 +5,7 @@ What only the base model, a teacher or the data tell is taken from the plan itse
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from recipelang.planning.sliced import protected
 from recipelang.planning.stages import Stages
 from recipelang.planning.types import DistillPlan, ExportPlan, Plan, StagePlan
 from recipelang.source import Diagnostics, RecipeError, fail
-from recipelang.spec.blocks import DistillSpec
+from recipelang.spec.blocks import DistillSpec, StageSpec
 from recipelang.spec.controls import DROPS, ShrinkSpec
 from recipelang.spec.recipe import Recipe
 from recipelang.values.composite import StageRef
@@ -78,6 +78,12 @@ class _Again(Stages):
                 return choose_by_speed(reach, table, name, said.speed.table, digest, "")
         self.unchecked.append("sizes that a speedup came to (the table of latencies is not on this machine)")
         return said
+
+    def _class_counts(self, spec: StageSpec) -> Sequence[int]:
+        """As the plan has them: the training data need not be here."""
+        said = next(s.loss for s in self.plan.stages if s.name == spec.name)
+        self.unchecked.append(f"how often stage `{spec.name}` found each class (the training data)")
+        return () if said is None else said.class_counts
 
     def _distill(self, stage: str, spec: DistillSpec, steps: int, per_epoch: int) -> DistillPlan | None:
         planned = {f"stage.{s.name}": s.distills for s in self.plan.stages}.get(stage, ())

@@ -24,7 +24,7 @@ from recipelang.planning.types import (
     StagePlan,
     TermPlan,
 )
-from recipelang.report import prune_screen, shrink_screen
+from recipelang.report import prune_screen, shrink_screen, training_screen
 from recipelang.report.data_screen import data_line, meaning, some, tail
 from recipelang.report.plot import plot
 from recipelang.source.render import clean
@@ -212,6 +212,8 @@ def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:
         table.add_row("calibrate", _calibration(stage))
     else:
         table.add_row("train", f"{_training(stage)}; learning rate {_ends(stage.learning_rate)}")
+    for name, text in training_screen.rows(plan, stage):
+        table.add_row(name, text)
     if stage.index == 0 and plan.model.drop is not None:
         table.add_row("drop layers", _drop(plan.model.drop, plan.model.parameters))
     for rounds in by_block(stage):

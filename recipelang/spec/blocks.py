@@ -11,6 +11,7 @@ from typing import Annotated, Self
 from pydantic import model_validator
 
 from recipelang.kinds.choice import Choice
+from recipelang.kinds.class_weights import ClassWeights
 from recipelang.kinds.formats import CHOSEN, WEIGHTS
 from recipelang.kinds.measures import Cadence, Count, Size, Stretch
 from recipelang.kinds.plain import BlockLabel, Boolean, ListOf, Number, OneOf, OrNone, Ratio, Reference, Text
@@ -24,7 +25,7 @@ from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec, ShrinkSpec
 from recipelang.spec.metrics import MEASURES, TASKS
 from recipelang.spec.optimizers import OPTIMIZERS
 from recipelang.values import selector as sel
-from recipelang.values.composite import Chosen, Schedule, SparsityPattern, StageRef, Term
+from recipelang.values.composite import Chosen, ClassWeight, Schedule, SparsityPattern, StageRef, Term
 from recipelang.values.quantities import Quantity, Time
 
 _strings = ListOf(Text())
@@ -514,6 +515,26 @@ class StageSpec(Spec):
     clip: Annotated[
         Fraction | None, Attr(OrNone(Number(0, above=True)), "maximum gradient norm, or `none`", example="none")
     ] = Fraction(1)
+    label_smoothing: Annotated[
+        Fraction,
+        Attr(
+            Ratio(),
+            "share of each label's probability that is spread over all classes, choices or tokens, in the loss of "
+            "training; not for question answering, regression and sentence similarity",
+            example="10%",
+            added=True,
+        ),
+    ] = Fraction(0)
+    class_weights: Annotated[
+        tuple[ClassWeight, ...] | str | None,
+        Attr(
+            ClassWeights(),
+            "weight of each class in the loss of a classification or of tagging, by label; `balanced`: examples / (classes "
+            "× examples of the class), counted in the training data; default: all count alike",
+            example="balanced",
+            added=True,
+        ),
+    ] = None
     precision: Annotated[
         str,
         Attr(
@@ -639,6 +660,8 @@ _OF_TRAINING = (
     "learning_rate",
     "optimizer",
     "clip",
+    "label_smoothing",
+    "class_weights",
     "checkpoint_every",
     "keep",
     "compile",

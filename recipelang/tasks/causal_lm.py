@@ -391,5 +391,6 @@ TASK = Task(
     first_blocks=first_blocks,
     streams=streamed,
     kept=kept,
+    learns="next",
     measure=measure,
 )

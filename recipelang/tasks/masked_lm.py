@@ -154,5 +154,6 @@ TASK = Task(
     first_blocks=first_blocks,
     streams=causal_lm.streamed,
     kept=kept,
+    learns="tokens",
     measure=measure,
 )

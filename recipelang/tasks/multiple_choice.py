@@ -336,5 +336,6 @@ TASK = Task(
     load_tokenizer=encoding.load_reader,
     featurize=featurize,
     forms=(Rows,),
+    learns="choices",
     measure=measure,
 )

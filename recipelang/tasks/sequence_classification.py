@@ -193,5 +193,6 @@ TASK = Task(
     load_tokenizer=encoding.load_reader,
     featurize=featurize,
     forms=(Rows,),
+    learns="classes",
     measure=measure,
 )

@@ -124,6 +124,9 @@ class Task(Generic[R, E, T, F]):
     #: vocabulary, whose embeddings it may share, and which are never cached; a number for an item; or, without a head,
     #: embeddings of texts
     gives: Literal["scores", "words", "number", "embeddings"] = "scores"
+    #: what its loss is a cross-entropy of, `logits` against `labels` at the same place: `classes`, `choices` of which an
+    #: item may lack some, `tokens`, or (`next`) the token that follows; empty: its loss is none, or one of its own
+    learns: Literal["", "classes", "choices", "tokens", "next"] = ""
     classes: HeadClasses[E] | None = None
     #: what `logits` stands for
     outputs: tuple[str, ...] = ("logits",)

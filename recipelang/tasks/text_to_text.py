@@ -257,5 +257,6 @@ TASK = Task(
     featurize=featurize,
     forms=(Pairs,),
     kept=kept,
+    learns="tokens",
     measure=measure,
 )

@@ -204,5 +204,6 @@ TASK = Task(
     featurize=featurize,
     forms=(Rows,),
     kept=kept,
+    learns="classes",
     measure=measure,
 )

@@ -148,6 +148,14 @@ class Term:
 
 
 @frozen
+class ClassWeight:
+    """`"spam" -> 3`: how often an example of a class counts in the loss."""
+
+    label: str
+    weight: Fraction
+
+
+@frozen
 class Size:
     """`ffn -> 50%`, `layers -> 4`: what an axis of a model is after shrinking, a share of what it was or a count.
 

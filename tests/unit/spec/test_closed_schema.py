@@ -85,6 +85,8 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
         "learning_rate": (None, "b"),
         "optimizer": (ADAMW, "b"),
         "clip": (Fraction(1), "b"),
+        "label_smoothing": (Fraction(0), "b"),
+        "class_weights": (None, "b"),
         "precision": ("fp32", "b"),
         "activation_checkpointing": (False, "-"),
         "compile": (False, "-"),

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from recipelang.kinds.base import Evaluated, Kind
 from recipelang.kinds.budgets import Budgets
 from recipelang.kinds.choice import Choice, Pair
+from recipelang.kinds.class_weights import ClassWeights
 from recipelang.kinds.measures import Cadence, Count, PerEpoch, Size, Stretch
 from recipelang.kinds.plain import (
     BlockLabel,
@@ -42,6 +43,7 @@ from recipelang.values import selector as sel
 from recipelang.values.composite import (
     Budget,
     Chosen,
+    ClassWeight,
     Schedule,
     ShapeSegment,
     Size as AxisSize,
@@ -105,6 +107,10 @@ BAD: dict[type[Kind], tuple[list[Any], list[str]]] = {
         ["parameters", "50%", "weights -> 50%", "parameters -> 0%", "parameters -> 100%", "parameters -> 0", "parameters -> -3",
          "parameters -> 1.5", "parameters -> 2 epochs", '"parameters" -> 50%', "[parameters -> 50%]", "parameters -> true",
          "speedup -> 1", "speedup -> 150%", "speedup -> 2 epochs", "speedup(onxx) -> 2", "speedup(onnx, torch) -> 2", "speedup() -> 2"],
+    ),
+    ClassWeights: (
+        [(), "balance", HALF, (ClassWeight("a", HALF), ClassWeight("a", HALF)), (ClassWeight("a", Fraction(0)),), ("a",)],
+        ["[]", "balance", "2", '["a" -> 1, a -> 2]', '["a" -> 0]', '["a" -> -1]', '["a" -> 2 epochs]', "[0.5 -> 2]", '["a"]'],
     ),
     Seeds: ([3, ("1",), (-1,), [1]], ['"3"', "[-1]", "true", "0.5"]),
     Pair: ([(HALF,), HALF, (HALF, 2)], ["[0.9]", "0.9", "[0.9, 2]"]),

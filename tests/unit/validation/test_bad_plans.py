@@ -55,6 +55,10 @@ BAD: list[tuple[str, str, dict[str, list[Any]]]] = [
         "examples": [{"train": -1}], "sequences": [0], "seed": ["7"], "shuffle": [1], "lost": [{"train": 0}],
         "unanswered": [{"train": 0}], "tokens_read": [{"train": -1}], "tokens_predicted": [{"train": "5"}],
     }),
+    ("stages.0.loss", "LossPlan", {
+        "label_smoothing": [-0.1, 1.5, NAN, "0.1"], "class_weights": [[0.0, 1.0], [-1.0, 1.0], [INF, 1.0], ["1", "2"], 3],
+        "class_counts": [[0, 1], [-1, 1], [1], ["1", "2"], 3], "surplus": [1],
+    }),
     ("stages.0.learning_rate.0", "Segment", {
         "shape": ["wiggle", "", None], "start": [NAN, INF, "1"], "end": [-INF], "first": [-1, 13, 0.5], "last": [-1, "11"],
         "power": [0, -2], "cycles": [[0, 0], [5, 3], [-1], [99]], "ends": ["never"], "whole": [[3, 3], [4.0, 1.0]],

@@ -1,0 +1,25 @@
+"""How a stage trains beside its rates, on the screen of a plan: its loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from recipelang.planning.loss_plan import LossPlan
+from recipelang.planning.types import Plan, StagePlan
+from recipelang.source.render import clean
+from recipelang.source.words import listed
+
+
+def rows(plan: Plan, stage: StagePlan) -> Iterator[tuple[str, str]]:
+    if stage.loss is not None:
+        yield "loss", _loss(stage.loss, plan.model.labels)
+
+
+def _loss(loss: LossPlan, classes: Sequence[str]) -> str:
+    """`labels smoothed by 10%; classes weigh ham 0.6667, spam 2 (balanced: 30, 10 labels)`."""
+    parts = [f"labels smoothed by {loss.label_smoothing * 100:g}%"] if loss.label_smoothing else []
+    if loss.class_weights:
+        each = [f"{clean(name)} {weight:.4g}" for name, weight in zip(classes, loss.class_weights, strict=True)]
+        counts = f" (balanced: {listed([f'{n:,}' for n in loss.class_counts], 8, mark='')} labels)"
+        parts.append(f"classes weigh {listed(each, 8, mark='')}{counts if loss.class_counts else ''}")
+    return "; ".join(parts)
