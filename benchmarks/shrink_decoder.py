@@ -26,10 +26,14 @@ from unittest.mock import patch
 
 import torch
 from oneshot_decoder import passages
+from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 import recipelang
-from recipelang.engine import shrink
+from recipelang.engine import stages
+from recipelang.engine.shrink import Left
+from recipelang.engine.worth import Worth
+from recipelang.planning.shrink_plan import ShrinkPlan
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "shrink" / "decoder.recipe"
 
@@ -53,15 +57,15 @@ def unpack(wheel: Path, folder: Path) -> None:
 @contextmanager
 def shuffled(seed: int | None) -> Iterator[None]:
     """The scores of all units in another order; without a seed as they are."""
-    ranked, drawn = shrink._Seen.scores, torch.Generator().manual_seed(seed or 0)
+    choose, drawn = stages.choose, torch.Generator().manual_seed(seed or 0)
 
-    def scores(self: shrink._Seen) -> shrink.Worth:
-        return {key: worth[torch.randperm(len(worth), generator=drawn)] for key, worth in ranked(self).items()}
+    def at_random(model: nn.Module, plan: ShrinkPlan, worth: Worth) -> Left:
+        return choose(model, plan, {key: one[torch.randperm(len(one), generator=drawn)] for key, one in worth.items()})
 
     if seed is None:
         yield
         return
-    with patch.object(shrink._Seen, "scores", scores):
+    with patch.object(stages, "choose", at_random):
         yield
 
 

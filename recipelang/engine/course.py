@@ -110,6 +110,8 @@ class Course:
         more = {"sessions": [s.model_dump() for s in self.position.sessions], **more}
         if self.position.layers_kept:
             more["layers_kept"] = self.position.layers_kept
+        if self.position.scores_reused:
+            more["scores_reused"] = self.position.scores_reused
         if self.position.few_tokens:
             more["few_tokens"] = self.position.few_tokens
         if self.position.fp16:

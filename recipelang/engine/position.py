@@ -115,6 +115,9 @@ class Position(Form, frozen=False):
     few_tokens: dict[str, dict[str, Count]] = Field(
         default={}, description="of one-shot stages, the experts that too few tokens of calibration reached"
     )
+    scores_reused: dict[str, list[str]] = Field(
+        default={}, description="of `shrink` blocks, as `stage.block`, the axes ranked by scores of an earlier pass"
+    )
     layers_kept: dict[str, list[Count]] = Field(
         default={}, description="of `shrink` blocks, as `stage.block`, the layers that are left"
     )

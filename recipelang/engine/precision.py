@@ -9,14 +9,15 @@ asks the device in places where nobody here waits for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
 
 from recipelang import processes
 from recipelang.modifiers.modifier import Modifier, State, misshapen
+from recipelang.planning.types import StagePlan
 from recipelang.pruning.shards import is_shard, local
 from recipelang.source import RecipeError, fail
 
@@ -33,6 +34,18 @@ def autocast(precision: str, device: torch.device) -> Callable[[], AbstractConte
     if narrow is None:  # `tf32` is set for a whole stage: its backward passes take part
         return nullcontext
     return lambda: torch.autocast(device.type, narrow)  # type: ignore[return-value]
+
+
+@contextmanager
+def arithmetic(stage: StagePlan) -> Iterator[None]:
+    """`tf32`: products of fp32 matrices round their factors, on GPUs that can; else as the machine is set."""
+    before = torch.get_float32_matmul_precision()
+    if stage.precision == "tf32":
+        torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 @torch.no_grad()

@@ -60,6 +60,7 @@ class RecordForm(OpenForm):
     parts: dict[str, Seconds] = {}
     sparsity: SparsityForm | None = None
     never: NeverForm | None = None
+    scores_reused: dict[str, list[str]] = {}
     few_tokens: dict[str, dict[str, Count]] = {}
     fp16: dict[str, Scaled] = {}
     streams: dict[str, StreamRead] = {}

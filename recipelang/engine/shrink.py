@@ -1,57 +1,26 @@
 """`shrink`: the units of a model that matter most, and a smaller model that is made of them.
 
-A unit of a block (a neuron of its feed-forward part, a head) is worth the mean square of what it adds to what the block
-puts out: with outputs `a` and columns `W` of the matrix behind it, `E |W a|²`. A hidden unit is worth the mean size of
-what the norms put out there, as in Minitron (arXiv 2407.14679), and a layer one minus the cosine between what it reads
-and what it puts out, as in ShortGPT (arXiv 2403.03853). By `magnitude` a unit is worth the sum of its squared weights, by
-`taylor` the mean square of what the loss of a batch changes without it, to first order: of all its weights `w` with
-gradients `g` the sum of `g w` (arXiv 1906.10771).
+Which units those are, `engine.worth` says.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from recipelang import processes
-from recipelang.engine.delivery import delivered
 from recipelang.engine.depth import alike, made_anew
 from recipelang.engine.roles import stacks_of
-from recipelang.kinds.sizes import RANKINGS
+from recipelang.engine.worth import Worth, layer_of
 from recipelang.planning.layers import config_with_layers, renumbered
-from recipelang.planning.shrink_plan import CutPlan, ReshapePlan, ShrinkPlan
+from recipelang.planning.shrink_plan import CutPlan, ShrinkPlan
 from recipelang.pruning.masks import Masks
 from recipelang.source import RecipeError, fail
-from recipelang.source.words import an
-
-#: what each unit is worth, by axis and the place of a layer; units of all layers have no place
-Worth = dict[tuple[str, str], Tensor]
-
-
-class Rows(Protocol):
-    def __len__(self) -> int: ...
-
-    def batch(self, rows: np.ndarray) -> dict[str, np.ndarray]: ...
-
-
-@dataclass(frozen=True)
-class Read:
-    """What a model is shown to find out which units matter."""
-
-    features: Rows
-    labels: tuple[str, ...]
-    batch: int
-    autocast: Callable[[], AbstractContextManager[None]]
-    #: after each the gradients of a batch lie in `.grad`
-    gradients: Callable[[], Iterator[None]] = lambda: iter(())
-    between: Callable[[int, int], None] = lambda done, of: None  # two batches: it may stop the run
 
 
 @dataclass(frozen=True)
@@ -73,26 +42,18 @@ class Left:
         """What stays of a tensor that has the shape of a parameter."""
         own = self.names.get(name, name)
         for cut in next((r.cuts for r in self.plan.reshapes if r.name == own), ()):
-            where = "" if cut.axis == "hidden" else _layer_of(own, self.stacks)
+            where = "" if cut.axis == "hidden" else layer_of(own, self.stacks)
             tensor = _taken(tensor, cut, self.units[cut.axis, where])
         return tensor
 
 
-@torch.no_grad()
-def choose(model: nn.Module, plan: ShrinkPlan, read: Read | None) -> Left:
-    """Which units and layers stay."""
+def choose(model: nn.Module, plan: ShrinkPlan, worth: Worth) -> Left:
+    """Which units and layers stay, by what they are worth."""
+    chosen = {key: _best(scores, plan, key[0]) for key, scores in worth.items() if key[0] != "layers"}
     stacks = list(stacks_of(model))
-    seen = _Seen(model, plan, stacks)
-    if read is not None and (seen.looks_at == "states" or plan.to("layers")):
-        with seen.looking():
-            _show(model, read, seen)
-    if read is not None and seen.looks_at == "gradients":
-        seen.begin()
-        for _ in read.gradients():
-            seen.count_changes()
-        processes.add([*seen.losses.values()])  # each process has read its part of the batches
-    chosen = {key: _best(scores, plan, key[0]) for key, scores in seen.scores().items()}
-    chosen, layers = processes.first((chosen, _layers(seen, plan)))  # another may have rounded otherwise
+    depth = len(model.get_submodule(stacks[0]))  # type: ignore[arg-type]
+    layers = _layers(worth["layers", ""], plan) if plan.to("layers") else tuple(range(depth))
+    chosen, layers = processes.first((chosen, layers))  # another may have rounded otherwise
     return Left(plan, chosen, layers, stacks, _canonical(model))
 
 
@@ -176,11 +137,6 @@ def _canonical(model: nn.Module) -> dict[str, str]:
     return {n: first[id(p)] for n, p in model.named_parameters(remove_duplicate=False)}
 
 
-def _layer_of(name: str, stacks: Sequence[str]) -> str:
-    stack = next((s for s in stacks if name.startswith(f"{s}.")), None)
-    return "" if stack is None else f"{stack}.{name[len(stack) + 1 :].partition('.')[0]}"
-
-
 def _taken(tensor: Tensor, cut: CutPlan, units: Tensor) -> Tensor:
     """Of a dimension of `parts` times all units, each of `unit` places, the places of these units."""
     has = tensor.shape[cut.dim] // (cut.parts * cut.unit)
@@ -207,178 +163,10 @@ def _finite(scores: Tensor) -> Tensor:
     return scores
 
 
-def _layers(seen: _Seen, plan: ShrinkPlan) -> tuple[int, ...]:
+def _layers(worth: Tensor, plan: ShrinkPlan) -> tuple[int, ...]:
     """Those that are kept: of equal ones, the first."""
     size = plan.to("layers")
-    if size is None:
-        return tuple(range(seen.depth))
-    influence = seen.influences()
-    _finite(torch.tensor(influence, dtype=torch.float64))
-    ranked = sorted(range(size.before), key=lambda i: (i not in plan.keep, -influence[i], i))
+    assert size is not None
+    each = _finite(worth).tolist()
+    ranked = sorted(range(size.before), key=lambda i: (i not in plan.keep, -each[i], i))
     return tuple(sorted(ranked[: size.after]))
-
-
-def _show(model: nn.Module, read: Read, seen: _Seen) -> None:
-    device = next(model.parameters()).device
-    training = model.training
-    model.eval()
-    try:
-        starts = range(0, len(read.features), read.batch)
-        for done, first in enumerate(starts):
-            read.between(done, len(starts))
-            rows = np.arange(first, min(first + read.batch, len(read.features)))
-            (batch,) = delivered(read.features.batch(rows), device, counted=False)
-            seen.kept = batch["attention_mask"].bool().flatten()
-            if "labels" in {*batch} - {*read.labels}:  # what a decoder reads has the padding of its labels
-                seen.written = (batch["labels"] >= 0).flatten()
-            with read.autocast():
-                model(**{k: v for k, v in batch.items() if k not in read.labels})
-        read.between(len(starts), len(starts))
-    finally:
-        model.train(training)
-
-
-class _Seen:
-    """Sums over the tokens that are no padding, as the model reads them."""
-
-    def __init__(self, model: nn.Module, plan: ShrinkPlan, stacks: Sequence[str]) -> None:
-        self.model, self.plan, self.stacks = model, plan, stacks
-        self.looks_at = RANKINGS[plan.by].looks_at
-        # of the batch that the model reads, and of what its decoder reads where it has one: [tokens]
-        self.kept: Tensor | None = None
-        self.written: Tensor | None = None
-        layers: Any = model.get_submodule(stacks[0])
-        self.depth = len(layers)
-        self.products: dict[str, Tensor] = {}  # parameter -> of each unit E a aᵀ: [units, places, places]
-        self.norms: dict[str, Tensor] = {}  # norm -> of each hidden unit the sum of |a|: [units]
-        self.losses: Worth = {}  # axis and layer -> of each unit the sum of squared changes
-        self.changes: dict[int, tuple[Tensor, Tensor]] = {}  # layer -> sum of cosines, and how many
-
-    @contextmanager
-    def looking(self) -> Iterator[None]:
-        with ExitStack() as stack:
-            if self.looks_at == "states":
-                for reshape, cut in self._behind():
-                    module = self.model.get_submodule(reshape.name.rpartition(".")[0])
-                    hook = module.register_forward_pre_hook(self._reads(reshape.name, cut))
-                    stack.callback(hook.remove)
-                for name, module in self._norms():
-                    stack.callback(module.register_forward_hook(self._puts_out(name)).remove)
-            if self.plan.to("layers"):
-                layers: Any = self.model.get_submodule(self.stacks[0])
-                for number, layer in enumerate(layers):
-                    hook = layer.register_forward_hook(self._changes(number), with_kwargs=True)
-                    stack.callback(hook.remove)
-            yield
-
-    def _behind(self) -> Iterator[tuple[ReshapePlan, CutPlan]]:
-        """The matrices that read the units of a block: their inputs are what the units put out."""
-        for reshape in self.plan.reshapes:
-            for cut in reshape.cuts:
-                if len(reshape.shape) == 2 and cut.axis != "hidden" and cut.dim == self._inputs_of(reshape.name):
-                    yield reshape, cut
-
-    def _inputs_of(self, name: str) -> int:
-        """The dimension of a matrix that its inputs are along; Conv1D has them first."""
-        owner = self.model.get_submodule(name.rpartition(".")[0])
-        return 0 if type(owner).__name__ == "Conv1D" else 1
-
-    def _norms(self) -> Iterator[tuple[str, nn.Module]]:
-        for reshape in self.plan.reshapes:
-            if len(reshape.shape) == 1 and reshape.cuts[0].axis == "hidden" and reshape.name.endswith(".weight"):
-                owner = reshape.name.rpartition(".")[0]
-                yield owner, self.model.get_submodule(owner)
-
-    # ------------------------------------------------------------------- hooks
-    def _tokens(self, name: str, x: Tensor) -> Tensor:
-        """What a module reads or puts out, without padding: [tokens, width]."""
-        mask = self.written if self.written is not None and "decoder" in name.split(".") else self.kept
-        rows = x.detach().flatten(0, -2).float()
-        return rows if mask is None or len(mask) != len(rows) else rows[mask]
-
-    def _reads(self, name: str, cut: CutPlan) -> Callable[..., None]:
-        def look(module: nn.Module, args: tuple[Any, ...]) -> None:
-            rows = self._tokens(name, args[0])
-            units = rows.view(len(rows), -1, cut.unit).transpose(0, 1)  # [units, tokens, places]
-            product = (units.mT @ units).double() if cut.unit > 1 else units.square().sum(1).double()
-            self.products[name] = self.products.get(name, 0) + product
-
-        return look
-
-    def _puts_out(self, name: str) -> Callable[..., None]:
-        def look(module: nn.Module, args: tuple[Any, ...], out: Any) -> None:
-            states = out if isinstance(out, Tensor) else out[0]
-            self.norms[name] = self.norms.get(name, 0) + self._tokens(name, states).abs().sum(0).double()
-
-        return look
-
-    def _changes(self, number: int) -> Callable[..., None]:
-        def look(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> None:
-            into = self._tokens(self.stacks[0], args[0] if args else named["hidden_states"])
-            after = self._tokens(self.stacks[0], out if isinstance(out, Tensor) else out[0])
-            cosines = torch.cosine_similarity(into, after, dim=-1).double()
-            total, count = self.changes.get(number, (0, 0))
-            self.changes[number] = total + cosines.sum(), count + len(cosines)  # type: ignore[assignment]
-
-        return look
-
-    # ------------------------------------------------------------------ scores
-    def scores(self) -> Worth:
-        """Axis and layer -> what each unit is worth."""
-        if self.looks_at == "gradients":
-            return self.losses
-        if self.looks_at == "weights":
-            return self._summed(lambda weight: weight.detach().double().square())
-        return self._by_activation()
-
-    def begin(self) -> None:
-        self.losses = self._summed(lambda weight: torch.zeros_like(weight, dtype=torch.float64))
-
-    def count_changes(self) -> None:
-        """Of one batch, whose gradients lie beside the weights."""
-
-        def change(weight: nn.Parameter) -> Tensor:
-            return torch.zeros_like(weight) if weight.grad is None else (weight.detach() * weight.grad).double()
-
-        for key, changes in self._summed(change).items():
-            _add(self.losses, key, changes.square())
-
-    def influences(self) -> list[float]:
-        if len(self.changes) < self.depth:  # of a type that calls no module for a layer
-            kind = an(f"`{self.model.config.model_type}`")  # type: ignore[union-attr]
-            help = "name the layers to keep: `drop layers { keep = [...] }`"
-            raise fail("E152", f"what the layers of {kind} do cannot be seen", help=help)
-        return [1 - float(total / count) for _, (total, count) in sorted(self.changes.items())]
-
-    def _by_activation(self) -> Worth:
-        found: Worth = {}
-        for reshape, cut in self._behind():
-            if reshape.name not in self.products:  # of attention to an encoder that a decoder alone does not have
-                continue
-            weight = self.model.get_parameter(reshape.name).detach()
-            columns = (weight if cut.dim == 1 else weight.T).double()
-            columns = columns.view(len(columns), -1, cut.unit).transpose(0, 1)  # [units, outputs, places]
-            product = self.products[reshape.name]
-            if cut.unit == 1:
-                worth = (columns.square().sum(1) * product).squeeze(-1)
-            else:
-                worth = ((columns @ product) * columns).sum((1, 2))
-            _add(found, (cut.axis, _layer_of(reshape.name, self.stacks)), worth)
-        for sums in self.norms.values():
-            _add(found, ("hidden", ""), sums)
-        return found
-
-    def _summed(self, of: Callable[[nn.Parameter], Tensor]) -> Worth:
-        """A number of every weight, added up for each unit over all that it has."""
-        found: Worth = {}
-        for reshape in self.plan.reshapes:
-            values = of(self.model.get_parameter(reshape.name))
-            for cut in reshape.cuts:
-                line = values.transpose(0, cut.dim).reshape(values.shape[cut.dim], -1).sum(1)
-                where = "" if cut.axis == "hidden" else _layer_of(reshape.name, self.stacks)
-                _add(found, (cut.axis, where), line.view(cut.parts, -1, cut.unit).sum((0, 2)))
-        return found
-
-
-def _add(found: Worth, key: tuple[str, str], worth: Tensor) -> None:
-    found[key] = found[key] + worth if key in found else worth

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,22 +18,27 @@ from recipelang.engine.attention_maps import has_maps, show_maps
 from recipelang.engine.course import Course
 from recipelang.engine.gradients import gradients
 from recipelang.engine.groups import make_optimizer
+from recipelang.engine.kept_scores import worth_kept
 from recipelang.engine.layers import Layers
 from recipelang.engine.loop import train
 from recipelang.engine.losses import loss_of
 from recipelang.engine.models import ready
 from recipelang.engine.order import order_seed
 from recipelang.engine.position import Scaled, StreamRead
+from recipelang.engine.precision import arithmetic
+from recipelang.engine.recomputing import recompute, recomputing
 from recipelang.engine.records import Interrupted
 from recipelang.engine.rounds import Drawn, Rounds, cut_optimizer
 from recipelang.engine.run_record import told_of_masks, told_of_shrinking, warn_of_few_tokens
 from recipelang.engine.seeds import stream
-from recipelang.engine.shrink import Left, Read, choose, cut_masks, smaller
+from recipelang.engine.shrink import Left, choose, cut_masks, smaller
 from recipelang.engine.sources import same_template
 from recipelang.engine.stage_end import end_stage, inside, make_up_inside, measure_inside
 from recipelang.engine.streaming import Stream, told as told_of
 from recipelang.engine.teachers import teachers_of
 from recipelang.engine.watch import Seen, Watch
+from recipelang.engine.worth import Read, Rows, Worth
+from recipelang.kinds.sizes import RANKINGS
 from recipelang.modifiers.modifier import Event, Modifier, State, fire
 from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.shrink_plan import ShrinkPlan
@@ -43,6 +47,7 @@ from recipelang.planning.sliced import targets_left
 from recipelang.planning.types import StagePlan
 from recipelang.pruning.stacks import layouts
 from recipelang.schedules.stepwise import at
+from recipelang.source.words import listed
 from recipelang.tasks import Features
 
 
@@ -94,8 +99,8 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
 
     with (
         closing(features) if isinstance(features, Stream) else nullcontext(),
-        _arithmetic(stage),
-        _recomputing(run, stage),
+        arithmetic(stage),
+        recomputing(run, stage),
         run.clock.part(f"stage {stage.name}"),
     ):
         make_up_inside(run, stage)
@@ -150,7 +155,7 @@ def one_shot_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | No
         )
     modifiers = _modifiers(run, stage)
     torch.manual_seed(stream(stage.seed, stage.name, "dropout"))
-    with _arithmetic(stage), run.clock.part(f"stage {stage.name}"):
+    with arithmetic(stage), run.clock.part(f"stage {stage.name}"):
         fire(Event.START, modifiers, state)
         fire(Event.END, modifiers, state)
     run.reporter.pruned(stage, state.sparsity)
@@ -162,14 +167,14 @@ def one_shot_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | No
     run.obey()
 
 
-def _shrink(run: Course, stage: StagePlan, plan: ShrinkPlan, read: Read | None) -> Left:
-    """The model of the run becomes the smaller one, and its masks."""
+def _shrink(run: Course, stage: StagePlan, plan: ShrinkPlan, read: Read | None, rows: Rows | None) -> Left:
+    """The model of the run becomes the smaller one, and its masks. `rows`: all that `read` can show of its data."""
     place, whole = f"{stage.name}.{plan.name}", run.position.layers_kept
     here = whole.get(place)  # of an earlier round, by their numbers in the model that the block began with
     if here is not None:
         plan = plan.model_copy(update={"keep": tuple(i for i, n in enumerate(here) if n in plan.keep)})
     before, start = run.zeros(run.plan.never), run.position.zeros_at_start
-    kept = choose(run.model, plan, read)
+    kept = choose(run.model, plan, _worth(run, stage, plan, read, rows))
     run.model = ready(smaller(run.model, kept), run.plan.model)
     cut_masks(run.masks, kept, run.model)
     for name, zeros in run.zeros(run.plan.never).items():
@@ -182,9 +187,21 @@ def _shrink(run: Course, stage: StagePlan, plan: ShrinkPlan, read: Read | None) 
     return kept
 
 
+def _worth(run: Course, stage: StagePlan, plan: ShrinkPlan, read: Read | None, rows: Rows | None) -> Worth:
+    """What units are worth, by an earlier pass over the same data where one was kept, which the record says."""
+    data, model = run.data_of(stage.data), run.plan.model.model_dump(exclude={"ref", "path"})
+    decided = (run.around, model, stage.precision, stage.micro_batch, stage.batch, stage.seed, stage.name, plan.step)
+    worth, reused = worth_kept(run.model, plan, read, rows, (*decided, data.model_dump()), run.reporter.found)
+    if reused:
+        place = f"{stage.name}.{plan.name}" + ("" if plan.step is None else f" step {plan.step}")
+        run.position.scores_reused[place] = [*reused]
+        run.reporter.message(f"shrink {plan.name}: scores of {listed(reused, 4)} are those of an earlier pass")
+    return worth
+
+
 def _shrink_at_once(run: Course, stage: StagePlan, plan: ShrinkPlan) -> None:
     """By all of the stage's data."""
-    read = None
+    read, features = None, None
     if stage.calibration is not None:
         _, features = run.split(run.data_of(stage.data), "train")
         run.model.requires_grad_(True)
@@ -194,7 +211,7 @@ def _shrink_at_once(run: Course, stage: StagePlan, plan: ShrinkPlan) -> None:
         done = partial(_layer_done, run, stage)
         read = Read(features, run.task.labels, stage.micro_batch, run.autocast(stage.precision), sample, done)
     with run.clock.part(f"stage {stage.name}"):
-        _shrink(run, stage, plan, read)
+        _shrink(run, stage, plan, read, features)
 
 
 def _shrink_between(run: Course, stage: StagePlan, features: Features | Stream, plan: ShrinkPlan, state: State) -> None:
@@ -205,49 +222,17 @@ def _shrink_between(run: Course, stage: StagePlan, features: Features | Stream, 
     drawn = Drawn(some, plan.samples, seed)
     maps = has_maps(run.model)
     show_maps(run.model, False)
-    _recompute(run.model, False)
+    recompute(run.model, False)
     before = dict(run.model.named_parameters())
     read = Read(drawn, run.task.labels, stage.micro_batch, run.autocast(stage.precision), sample)
     with run.clock.part(f"rounds {stage.name}"):
-        kept = _shrink(run, stage, plan, read)
+        seen = some if RANKINGS[plan.by].looks_at == "gradients" else drawn  # which are drawn of all
+        kept = _shrink(run, stage, plan, read, seen)
     cut_optimizer(state.optimizer, kept, before, run.model)
     show_maps(run.model, maps)
-    _recompute(run.model, stage.activation_checkpointing)
+    recompute(run.model, stage.activation_checkpointing)
     run.model.train()
     state.become(run.model, layouts(run.model), _prunable(run, stage, state.step + 1))
-
-
-@contextmanager
-def _arithmetic(stage: StagePlan) -> Iterator[None]:
-    """`tf32`: products of fp32 matrices round their factors, on GPUs that can; else as the machine is set."""
-    before = torch.get_float32_matmul_precision()
-    if stage.precision == "tf32":
-        torch.set_float32_matmul_precision("high")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
-@contextmanager
-def _recomputing(run: Course, stage: StagePlan) -> Iterator[None]:
-    """With what a layer computed on the way forward thrown away, and computed again, with the same dropout, on the way
-    back."""
-    _recompute(run.model, stage.activation_checkpointing)
-    try:
-        yield
-    finally:
-        if stage.activation_checkpointing:
-            _recompute(run.model, False)
-
-
-def _recompute(model: Any, does: bool) -> None:
-    with warnings.catch_warnings():  # the names that every supported release has
-        warnings.simplefilter("ignore", FutureWarning)
-        if does:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
-        elif getattr(model, "is_gradient_checkpointing", False):
-            model.gradient_checkpointing_disable()
 
 
 def _take_up(

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from recipelang.planning.remembered import digest_of, note, note_of, recalled
+from recipelang.planning.remembered import digest_of, note, note_of, recalled, trim
 from recipelang.source import RecipeError
 from recipelang.storage.forms import Count, Form, Hex, known
 from recipelang.storage.growing import release
 from recipelang.storage.reading import Unreadable, open_regular
-from recipelang.storage.writing import make_folder, new_file, remove
+from recipelang.storage.writing import make_folder, new_file
 from recipelang.tasks import Features, task_of
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def keep(parts: Sequence[object], task: str, features: Features, tokenizer: Call
         told = {name: value for name, value in own.items() if name not in arrays}
         kept = _Kept(form=form.__name__, arrays=shapes, told=told, sha256=sha256)
         note(KIND, parts, kept.model_dump(mode="json"))
-        _trim(path)
+        trim(path, MOST)
         return recall(parts, task, tokenizer) or features
     except (OSError, RecipeError) as error:  # a cache that cannot be written only costs time
         _REFUSED.append(error)
@@ -107,18 +107,6 @@ def refusal() -> str:
 
 def _file(parts: Sequence[object]) -> Path:
     return note_of(KIND, parts).with_suffix(".arrow")
-
-
-def _trim(newest: Path) -> None:
-    """Without the files that were written first, where all of them take too much; a run that has one open keeps it."""
-    others = [(f.stat().st_mtime_ns, f.stat().st_size, f) for f in newest.parent.glob("*.arrow") if f != newest]
-    total = newest.stat().st_size + sum(size for _, size, _ in others)
-    for _, size, file in sorted(others):
-        if total <= MOST:
-            return
-        remove(file, inside=newest.parent)
-        remove(file.with_suffix(""), inside=newest.parent)
-        total -= size
 
 
 def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -23,7 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from recipelang.source import RecipeError
 from recipelang.storage.forms import Form, Hex
 from recipelang.storage.reading import Unreadable, Why, open_regular, read_model
-from recipelang.storage.writing import make_folder, write_json
+from recipelang.storage.writing import make_folder, remove, write_json
 
 T = TypeVar("T")
 _DIGEST = TypeAdapter(Hex)
@@ -81,6 +81,22 @@ def note(kind: str, parts: Sequence[object], value: object) -> None:
 def note_of(kind: str, parts: Sequence[object]) -> Path:
     """Where the note lies: its name is the key."""
     return cache_folder() / kind / hashlib.sha256(repr(list(parts)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def trim(newest: Path, most: int) -> None:
+    """Of the files like `newest`, each with its note, the first ones written go where all take more than `most` bytes.
+
+    A run that has one of them open keeps it.
+    """
+    others = newest.parent.glob(f"*{newest.suffix}")
+    each = sorted((f.stat().st_mtime_ns, f.stat().st_size, f) for f in others if f != newest)
+    total = newest.stat().st_size + sum(size for _, size, _ in each)
+    for _, size, file in each:
+        if total <= most:
+            return
+        remove(file, inside=newest.parent)
+        remove(file.with_suffix(""), inside=newest.parent)
+        total -= size
 
 
 def _checksum(key: str, value: object) -> str:

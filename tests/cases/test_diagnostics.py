@@ -201,6 +201,19 @@ def model_cannot_recompute(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("transformers.BertForQuestionAnswering.supports_gradient_checkpointing", False)
 
 
+def kept_scores_are_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run of the recipe kept them."""
+    from recipelang.api.running import run
+    from recipelang.engine.kept_scores import KIND
+    from recipelang.planning.remembered import cache_folder
+
+    monkeypatch.setenv("RECIPELANG_CACHE", str(Path.cwd() / "cache"))
+    run("a.recipe", out="earlier")
+    (kept,) = (cache_folder() / KIND).glob("*.safetensors")
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+
+
 def model_of_two_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The head of the model beside is that of a classification."""
     from safetensors.torch import load_file, save_file
@@ -523,6 +536,7 @@ CIRCUMSTANCES = {
     "a model without a head": model_without_a_head,
     "acme-prune 2.1.0 is installed": plugin_is_installed,
     "acme-prune 2.1.0 is installed, and its declaration damaged": plugin_is_damaged,
+    "scores that an earlier run kept, damaged": kept_scores_are_damaged,
     "a model of two classes": model_of_two_classes,
     "a model that cannot recompute": model_cannot_recompute,
     "a CPU without bf16": cpu_without("bf16"),

@@ -16,8 +16,9 @@ from recipelang.engine import stages
 from recipelang.engine.files import only_one
 from recipelang.engine.records import Interrupted, Reporter, Result
 from recipelang.engine.run import execute
-from recipelang.engine.shrink import Read, choose, smaller
+from recipelang.engine.shrink import Left, choose, smaller
 from recipelang.engine.start import fill_folder
+from recipelang.engine.worth import Read, worth_of
 from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
 from recipelang.modifiers.modifier import Modifier
@@ -88,7 +89,11 @@ def stopped_often(recipe: Path, out: Path, steps: int) -> int:
             stops += 1
 
 
+def chosen(model: nn.Module, plan: ShrinkPlan, read: Read | None) -> Left:
+    return choose(model, plan, worth_of(model, plan, read))
+
+
 def shrink(model: nn.Module, plan: ShrinkPlan, read: Read | None) -> tuple[nn.Module, tuple[int, ...]]:
     """The smaller model, and which layers it has of the larger, by their numbers there."""
-    kept = choose(model, plan, read)
+    kept = chosen(model, plan, read)
     return smaller(model, kept), kept.layers

@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForQuestionAnswering
 
 import recipelang
+from recipelang.engine.recomputing import recompute
 from recipelang.engine.records import Interrupted
-from recipelang.engine.shrink import Read
-from recipelang.engine.stages import _recompute
+from recipelang.engine.worth import Read
 from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
 from recipelang.planning.facts import read_model_facts
@@ -157,8 +157,8 @@ def test_a_layer_that_changes_nothing_goes_first(tmp_path, monkeypatch):
 
 def test_layers_that_have_recomputed_their_activations_take_other_places(tmp_path, monkeypatch):
     model, facts = made(tmp_path, monkeypatch, "bert")
-    _recompute(model, True)
-    _recompute(model, False)
+    recompute(model, True)
+    recompute(model, False)
     assert len(shrink(model, plan_of(facts, layers=2), READ)[1]) == 2
 
 

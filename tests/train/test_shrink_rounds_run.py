@@ -11,11 +11,11 @@ from transformers import AutoConfig
 import recipelang
 from recipelang.engine.records import Interrupted, Reporter
 from recipelang.engine.rounds import cut_optimizer
-from recipelang.engine.shrink import choose, smaller
+from recipelang.engine.shrink import smaller
 from recipelang.pruning.masks import Masks
 from tests.conftest import make_inputs
 
-from .steps import StopAt, run, same, weights
+from .steps import StopAt, chosen, run, same, weights
 from .test_shrink import READ, Rows, failed, made, plan_of
 
 
@@ -45,7 +45,7 @@ def test_training_goes_on_as_if_the_units_that_went_were_masked(tmp_path, monkey
     make = {"adamw": torch.optim.AdamW, "sgd": lambda g, lr: torch.optim.SGD(g, lr, momentum=0.9)}[optimizer]
     acts = make([{**g} for g in groups], lr=1e-3)
     trained(model, acts, 3)
-    kept = choose(model, plan_of(facts, **axes), READ)
+    kept = chosen(model, plan_of(facts, **axes), READ)
     small = smaller(model, kept)
 
     reference = copy.deepcopy(model)
@@ -74,7 +74,7 @@ def test_of_layers_that_go_nothing_is_remembered(tmp_path, monkeypatch):
     model, facts = made(tmp_path, monkeypatch, "bert")
     acts = torch.optim.AdamW(model.parameters(), lr=1e-2)
     trained(model, acts, 2)
-    kept = choose(model, plan_of(facts, layers=2), READ)
+    kept = chosen(model, plan_of(facts, layers=2), READ)
     before = dict(model.named_parameters())
     memory = {n: acts.state[p]["exp_avg"] for n, p in before.items() if p in acts.state}
     small = smaller(model, kept)

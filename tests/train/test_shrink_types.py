@@ -11,7 +11,8 @@ from fractions import Fraction
 import pytest
 import torch
 
-from recipelang.engine.shrink import Read, can_shrink
+from recipelang.engine.shrink import can_shrink
+from recipelang.engine.worth import Read
 from recipelang.planning.facts import read_model_facts
 from recipelang.planning.shrink import before, plan_shrink
 from recipelang.source import RecipeError

@@ -10,14 +10,15 @@ from safetensors.torch import load_file, save_file
 
 import recipelang
 from recipelang.engine.records import Interrupted, Reporter
-from recipelang.engine.shrink import Read, choose, cut_masks, smaller
+from recipelang.engine.shrink import cut_masks, smaller
+from recipelang.engine.worth import Read
 from recipelang.modifiers.modifier import State
 from recipelang.modifiers.prune import pruner
 from recipelang.planning.prune_plan import PruneEvent, PrunePlan, Target
 from recipelang.pruning.masks import Masks
 from tests.conftest import make_inputs
 
-from .steps import StopAt, run, same, weights
+from .steps import StopAt, chosen, run, same, weights
 from .test_shrink import Rows, failed, made, plan_of
 
 
@@ -30,7 +31,7 @@ def test_masks_lose_what_the_weights_lose(tmp_path, monkeypatch, kind, axes):
         parameter = model.get_parameter(tensor.name)
         torch.nn.init.normal_(parameter, generator=generator)
         masks.set(tensor.name, parameter, torch.rand(parameter.shape, generator=generator) < 0.5)
-    kept = choose(model, plan_of(facts, **axes), Read(Rows(), (), 2, torch.no_grad))
+    kept = chosen(model, plan_of(facts, **axes), Read(Rows(), (), 2, torch.no_grad))
     small = smaller(model, kept)
     before = {n: p for n, p, _ in masks}
     cut_masks(masks, kept, small)

@@ -35,6 +35,7 @@ ALLOWED = {
     "engine/latencies.py": "folders of its own for exports, in the system's for such, which go with it",
     "engine/forecast.py": "a folder of its own for a rehearsal, in the system's for such, which goes with it",
     "engine/teacher_cache.py": "safetensors, after `check_regular`",
+    "engine/kept_scores.py": "safetensors, after `check_regular`",
     "engine/export.py": "weights that it has just written, in a folder of its own",
     "engine/offload.py": "safetensors, after `check_regular`",
     "engine/slices.py": "safetensors, after `check_regular`",
