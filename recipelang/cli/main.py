@@ -86,6 +86,7 @@ COMMANDS = {
     "verify": ("verify", "Verify the files, signature and weights of a run."),
     "sign": ("sign", "Sign a run or a published recipe."),
     "explain": ("explain", "Explain an error code or a lint rule."),
+    "lsp": ("lsp", "Serve an editor while you write recipes."),
 }
 
 
