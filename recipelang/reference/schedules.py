@@ -10,6 +10,26 @@ from recipelang.schedules.shapes import SHAPES, value
 
 #: shares of the way at which the table shows a shape
 AT = tuple(Fraction(i, 4) for i in range(5))
+REPEATED = (
+    "`each([...])` in a stage repeats it, once for each value. Every repetition is a stage of its own: it starts with the "
+    "model that the one before left, masks included, with a new optimizer and its own decay of the learning rate. This "
+    "ladder prunes to 50 %, trains two epochs, prunes to 67 %, and so on:"
+)
+#: a test plans it
+LADDER = """stage ladder {
+  length        = each([2 epochs, 2 epochs, 4 epochs])
+  batch         = 16
+  learning_rate = linear(8e-5 -> 0, over = start..end)
+  prune weights { targets = @linear & @encoder, method = magnitude, sparsity = each([50%, 67%, 75%]) }
+}
+expect stage.ladder_1.dev.f1 >= 85%
+expect stage.ladder.dev.f1 >= 80%"""
+REPEATED_RULES = (
+    "The stages are `ladder_1`, `ladder_2` and, at last, `ladder`: the last one has the name that is written, so "
+    "`stage.ladder` is the end of the ladder. Any value in a stage, or a part of it, can be `each([...])`; lists of one stage "
+    "have equally many values (E267), at most 64 (E270), and may be named by a `let`: `each(targets)`. What is planned, "
+    "trained and claimed equals the stages written out one by one, bit for bit, and so do the digests."
+)
 #: `exponential` cannot begin at nought
 START, END = Fraction(1, 100), Fraction(1)
 
@@ -32,6 +52,9 @@ def text() -> str:
         "## Values\n\n" + f"The values of each shape from {_percent(START)} to {_percent(END)}"
         f" (`polynomial` with power 2):\n\n{_values()}",
         "## Arguments\n\n" + table(("argument", "type", "description"), map(_argument, ARGUMENTS)),
+        "## Repeat a stage\n\n" + REPEATED,
+        block(LADDER),
+        REPEATED_RULES,
     )
 
 

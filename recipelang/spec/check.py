@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from recipelang.kinds.formats import others
@@ -16,6 +17,7 @@ from recipelang.spec.claims import check_claims, explain_values
 from recipelang.spec.compose import Composed, compose
 from recipelang.spec.evaluator import Evaluator
 from recipelang.spec.imports import Loader, no_imports
+from recipelang.spec.ladder import written_out
 from recipelang.spec.metrics import METRICS
 from recipelang.spec.params import Given, Params
 from recipelang.spec.recipe import Checked, Claim, Outline, Recipe
@@ -74,9 +76,11 @@ class _Checker:
         self.binder = Binder(self.source, diagnostics)
         self.complete = complete
         self.outline: Outline | None = None
+        self.written_out = True  # every stage that repeats
 
     def run(self) -> Checked:
         self._define()
+        self._write_out()
         for definition in self.evaluator.definitions.values():
             self.evaluator._demand(definition.name, definition.span)
         abstract = bool(self.params.missing)
@@ -98,6 +102,12 @@ class _Checker:
             self.composed,
             self.evaluator,
         )
+
+    def _write_out(self) -> None:
+        """Repeated stages become the stages that they stand for."""
+        self.tree, self.written_out = written_out(self.tree, self.evaluator)
+        self.composed = replace(self.composed, tree=self.tree)
+        self.__dict__.pop("_words", None)  # they may have been asked for by a list
 
     # ------------------------------------------------------------ definitions
     def _define(self) -> None:
@@ -221,7 +231,7 @@ class _Checker:
     def _outline(
         self, stages: tuple[str, ...], evaluations: list[object], formats: tuple[str, ...] = ()
     ) -> Outline | None:
-        """None where a block that could not be read may have been an evaluation or a stage."""
+        """None where what could not be read may have been an evaluation or a stage."""
         task = ""
         for block in self.tree.statements:
             for a in block.body if isinstance(block, t.Block) and block.kind == "model" else ():
@@ -234,7 +244,7 @@ class _Checker:
             if not isinstance(e, EvaluateSpec) or not names:
                 return None
             metrics[e.name] = (names, e.compare == "dense")
-        if any(isinstance(s, t.Broken) for s in self.tree.statements):
+        if not self.written_out or any(isinstance(s, t.Broken) for s in self.tree.statements):
             return None
         claims = tuple(self._claim(s) for s in self.tree.statements if isinstance(s, t.Claim) and s.kind != "require")
         return Outline(self.source, claims, stages, metrics, self.evaluator, formats)

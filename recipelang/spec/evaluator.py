@@ -36,6 +36,8 @@ from recipelang.values.composite import (
 #: of parts of values that are used by name, each time anew: what is made of a value takes time for every part of it
 MAX_USED = 100_000
 MAX_CHAIN = 64
+#: the function whose values make stages: written out before anything is bound (`spec/ladder.py`)
+EACH = "each"
 #: of expressions inside each other, definitions included; far below what Python's own stack holds
 MAX_DEPTH = 160
 #: findings about names alone, which hold whether or not a value is needed
@@ -119,6 +121,9 @@ class Evaluator(Scope):
                 return self._call(expr)
             case t.ListOf():
                 return self._list(expr)
+            case t.Picked():
+                values = self.value(expr.values)
+                return values[expr.place] if isinstance(values, tuple) else POISON
             case t.Unary():
                 return self._unary(expr)
             case t.If():
@@ -270,6 +275,8 @@ class Evaluator(Scope):
     def _call(self, expr: t.Call) -> object:
         if self.measured is not None:
             return self.measured(expr)
+        if expr.function.text == EACH:  # of a stage that could not be written out, as was told
+            return POISON
         arguments: list[tuple[str | None, object, Span]] = []
         for argument in expr.arguments:
             value = self.value(argument.value)

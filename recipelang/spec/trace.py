@@ -146,6 +146,8 @@ def _names(expr: t.Expr) -> Iterator[str]:
             parts = (expr.condition, expr.then, expr.other)
         case t.Edited():
             parts = (expr.inherited, expr.change)
+        case t.Picked():
+            parts = (expr.values,)
     for part in parts:
         if not isinstance(part, str):
             yield from _names(part)

@@ -35,7 +35,7 @@ def functions() -> dict[str, frozenset[str]]:
         found[name] = found.get(name, frozenset()) | frozenset(ARGUMENTS)
     for name in NAMES:
         found[name] = found.get(name, frozenset()) | {"weight"}
-    return {"block": frozenset(), "layers": frozenset(), "speedup": frozenset(), **found}
+    return {"block": frozenset(), "each": frozenset(), "layers": frozenset(), "speedup": frozenset(), **found}
 
 
 def names_of(tree: t.Recipe, evaluator: Evaluator) -> frozenset[str]:

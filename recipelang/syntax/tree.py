@@ -147,7 +147,15 @@ class Edited(Node):
     change: Expr
 
 
-Expr = Number | NM | Text | Pattern | Constant | Role | Path | Call | ListOf | Unary | Binary | If | Edited
+@frozen
+class Picked(Node):
+    """One value of a list, by its place. A repeated stage that is written out has it; no text reads as one."""
+
+    values: Expr
+    place: int
+
+
+Expr = Number | NM | Text | Pattern | Constant | Role | Path | Call | ListOf | Unary | Binary | If | Edited | Picked
 
 
 def inside(expr: Expr) -> Iterator[Expr]:
@@ -173,6 +181,8 @@ def _parts(node: Expr) -> list[Expr]:
             return [node.condition, node.then, node.other]
         case Edited():
             return [node.inherited, node.change]
+        case Picked():
+            return [node.values]
         case Text():
             return [part for part in node.parts if isinstance(part, Path)]
     return []

@@ -19,8 +19,9 @@ def check(it: Subject) -> Iterator[Finding]:
         for node in nodes(block) if isinstance(block, t.Block) and block.kind != "meta" else ():
             if isinstance(node, t.Attribute):
                 key = _key(node)
-                if key is not None:
-                    groups.setdefault(key, []).append(node.value)
+                seen = groups.setdefault(key, []) if key is not None else []
+                if all(node.value.span != other.span for other in seen):  # a repeated stage has it in all its stages
+                    seen.append(node.value)
     for (name, _), values in groups.items():
         if len(values) >= (NUMBERS if name else REFERENCES):
             text = it.source.slice(values[0].span)
