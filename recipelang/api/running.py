@@ -20,6 +20,7 @@ from recipelang.spec.recipe import Checked, Recipe
 if TYPE_CHECKING:
     from recipelang.api.result import Result
     from recipelang.engine.records import Reporter
+    from recipelang.planning.tracking import Tracking
     from recipelang.planning.types import Plan
 
 
@@ -85,6 +86,7 @@ def run(
     from recipelang.engine.models import check_models
     from recipelang.engine.offload import offloads
     from recipelang.engine.start import may_start, may_take
+    from recipelang.planning.tracking import tracking
 
     may_start(plan, shard)
     reporter.found(without_effect())
@@ -102,7 +104,8 @@ def run(
         if processes.main():
             _fill(folder, plan, file, overwrite, settled[0], reporter)
         processes.wait()
-        return carry_out(plan.recipe, plan, folder, reporter, shard=shard, on_disk=on_disk)
+        asked = tracking(plan.recipe, beside(file))
+        return carry_out(plan.recipe, plan, folder, reporter, shard=shard, on_disk=on_disk, asked=asked)
 
 
 def _from_elsewhere(file: str, yes: bool, reporter: Reporter) -> None:
@@ -156,9 +159,10 @@ def carry_out(
     resume: bool = False,
     exact: bool = False,
     written: Plan | None = None,
+    asked: Tracking | None = None,
 ) -> Result:
     """In a folder whose lock is held. `written`: the plan of the start before; `on_disk`: why the
-    weights stay there, if they do. The page is written, however it ends."""
+    weights stay there, if they do; `asked`: where a new run is tracked. The page is written, however it ends."""
     from recipelang.api.result import Result
     from recipelang.engine.records import Interrupted
     from recipelang.engine.run import execute
@@ -171,7 +175,8 @@ def carry_out(
         if on_disk:
             reporter.message(f"{on_disk}\n")
         options = {"resume": resume, "shard": shard, "offload": bool(on_disk), "exact": exact, "written": written}
-        done = execute(plan, folder, reporter, judged, held=True, **options)  # type: ignore[arg-type]
+        with _tracked(plan, folder, reporter, asked, resume) as told:
+            done = execute(plan, folder, told, judged, held=True, **options)  # type: ignore[arg-type]
     except Interrupted as stopped:
         stopped.folder = folder
         _write_page(folder, plan, reporter)
@@ -183,6 +188,36 @@ def carry_out(
         names = ", ".join(list(result.gained)[:3])
         raise fail("E071", f"protected tensors gained zeros: {names}")
     return result
+
+
+@contextmanager
+def _tracked(plan: Plan, folder: Path, reporter: Reporter, asked: Tracking | None, resume: bool) -> Iterator[Reporter]:
+    """Trackers are told what the reporter is, by the first process; a resumed run goes on with those that it began with."""
+    from recipelang import processes
+
+    if not processes.main() or (asked is None and not resume):
+        yield reporter
+        return
+    from recipelang.engine import trackers
+    from recipelang.engine.records import Several
+    from recipelang.report.curves import read_curves
+
+    form = trackers.begun(folder) if resume else None
+    if asked is None and form is None:
+        yield reporter
+        return
+    known = {name: points[-1][0] for name, points in read_curves(folder / "tensorboard").items()} if form else {}
+    clients = trackers.Trackers(plan, folder, reporter, known)
+    if form is not None:
+        clients.go_on(form)
+    elif asked is not None:
+        clients.start(asked)
+    if clients.clients:
+        reporter.message(f"tracked by {clients.names}\n")
+    try:
+        yield Several(reporter, trackers.Tracked(plan, clients))
+    finally:
+        clients.close()
 
 
 def _write_page(folder: Path, plan: Plan, reporter: Reporter) -> None:

@@ -11,6 +11,7 @@ import os
 import time
 from itertools import accumulate
 from pathlib import Path
+from typing import Protocol
 
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
@@ -23,10 +24,15 @@ from recipelang.storage.writing import make_folder, open_to_append, writing
 _EVERY = 10
 
 
+class Log(Protocol):
+    def add(self, step: int, scalars: dict[str, float]) -> None:
+        """Numbers by name, of one step of the run."""
+
+
 class Curves(Reporter):
     """The log of a plan's run, from what is reported of it: every so many steps, and at every evaluation."""
 
-    def __init__(self, plan: Plan, log: EventLog) -> None:
+    def __init__(self, plan: Plan, log: Log) -> None:
         self.log, self.until = log, 0
         firsts = accumulate((s.steps for s in plan.stages), initial=0)
         self.first = dict(zip((s.name for s in plan.stages), firsts, strict=False))

@@ -27,7 +27,7 @@ _MODEL = (
 _OURS = re.compile(
     rf"run\.json|README\.md|report\.html|\.lock|{_MODEL}"
     r"|recipe/(?:effective\.recipe|portable\.recipe|plan\.json|spec\.json|origin\.json|recipe\.lock|statement\.json"
-    r"|statement\.sigstore\.json|sources/.+)"
+    r"|statement\.sigstore\.json|trackers\.json|sources/.+)"
     r"|checkpoints/stage-\d+-step-\d+/(?:(?:model|state)(?:-\d+-of-\d+)?\.safetensors|state\.json|manifest\.json)|checkpoints/layers/\d+\.safetensors"
     r"|tensorboard/events\.out\.tfevents\.[\d.]+|plots/[\w -]+\.(?:svg|png)"
     rf"|(?:export|stages/[^/]+)/(?:{_MODEL})"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 
-from recipelang.loading.files import References, read_source
+from recipelang.loading.files import References, is_elsewhere, read_source
 from recipelang.source import Diagnostics, Source, fail
 from recipelang.source.frozen import frozen
 from recipelang.spec.check import check
@@ -88,7 +88,19 @@ def check_all(
     find: Callable[[str], str] | None = None,
 ) -> Checked:
     """`check` of a text with what it may refer to. `find` looks for recipes elsewhere, instead of the lock."""
-    return check(source, given, complete=complete, load=References(source, find).load, overlays=overlays)
+    checked = check(source, given, complete=complete, load=References(source, find).load, overlays=overlays)
+    return _tracked_here(checked)
+
+
+def _tracked_here(checked: Checked) -> Checked:
+    """W190: whoever published a recipe does not decide where the numbers of this machine are sent."""
+    recipe = checked.recipe
+    at = recipe.label("track.to") if recipe is not None and recipe.track is not None else None
+    if recipe is None or at is None or not is_elsewhere(at.source.name):
+        return checked
+    help = "name trackers in your own recipe, or in `[track]` of `recipelang.toml`"
+    checked.diagnostics.say("W190", "`track` of a downloaded recipe is not followed", at, help=help)
+    return replace(checked, recipe=replace(recipe, track=None))
 
 
 def read_params_files(paths: Sequence[str]) -> dict[str, Given]:

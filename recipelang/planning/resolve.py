@@ -25,6 +25,7 @@ from recipelang.planning.remembered import cache_folder
 from recipelang.planning.sliced import protected
 from recipelang.planning.stages import Stages
 from recipelang.planning.streamed import can_be_evaluated
+from recipelang.planning.tracking import tracking
 from recipelang.planning.types import (
     ClaimPlan,
     DropPlan,
@@ -93,6 +94,7 @@ class Resolver(Stages):
         self._judge_dtype()
         selections = self._selections()
         self.guard("export.formats", lambda: can_be_exported(self.recipe.export, self.recipe.model.task))
+        self.guard("track", lambda: tracking(self.recipe, self.beside))
         if self.found.errors:
             return None
         claimed = self.claimed(start, self.dtype, selections)

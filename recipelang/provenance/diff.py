@@ -18,6 +18,7 @@ from recipelang.spec.effective import ClaimParts, claim_text, shown
 from recipelang.spec.metrics import METRICS
 from recipelang.spec.recipe import Recipe
 from recipelang.spec.references import references
+from recipelang.spec.track import TrackSpec
 from recipelang.values.selector import to_json
 
 Group = Literal["behaviour", "claims", "references", "metadata"]
@@ -83,7 +84,7 @@ def _entries(recipe: Recipe, known: Identities) -> Iterator[tuple[str, _Entry]]:
             side = Side(shown(spec, name), recipe.label(at))
             if at in named:
                 yield at, _Entry("references", known.get(named[at], named[at]), side)
-            elif isinstance(spec, MetaSpec):
+            elif isinstance(spec, MetaSpec | TrackSpec):
                 yield at, _Entry("metadata", side.text, side)
             else:
                 group: Group = "behaviour" if attribute.digest == "b" and not _measures(path) else "claims"

@@ -24,6 +24,7 @@ from recipelang.spec.attribute import ANY, Attr, Spec, conflict, refusal
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec, ShrinkSpec
 from recipelang.spec.metrics import MEASURES, TASKS
 from recipelang.spec.optimizers import OPTIMIZERS
+from recipelang.spec.track import TrackSpec
 from recipelang.values import selector as sel
 from recipelang.values.composite import Chosen, ClassWeight, Schedule, SparsityPattern, StageRef, Term
 from recipelang.values.quantities import Quantity, Time
@@ -817,6 +818,7 @@ BLOCKS: dict[str, dict[str, type[Spec]]] = {
         "stage": StageSpec,
         "evaluate": EvaluateSpec,
         "export": ExportSpec,
+        "track": TrackSpec,
     },
     "stage": {
         "prune": PruneSpec,

@@ -23,6 +23,7 @@ from recipelang.spec.params import Given, Params
 from recipelang.spec.recipe import Checked, Claim, Outline, Recipe
 from recipelang.spec.requirements import check_listed, check_requires
 from recipelang.spec.scope import Definition
+from recipelang.spec.track import TrackSpec
 from recipelang.syntax import Parsed, parse, tree as t
 from recipelang.values.composite import POISON, Poison, StageRef, Symbol
 
@@ -298,6 +299,7 @@ class _Checker:
             params=tuple(self.params.declared),
             evaluator=self.evaluator,
             spans=self.binder.spans,
+            track=found[TrackSpec][0] if TrackSpec in found else None,  # type: ignore[arg-type]
         )
 
     def _claim(self, node: t.Claim) -> Claim:

@@ -43,6 +43,8 @@ def effective(recipe: Recipe, paths: Mapping[str, str] | None = None, params: Ma
     for evaluation in recipe.evaluations:
         lines += printer.block(f"evaluate {_label(evaluation.name)}", evaluation, 0)
     lines += printer.block("export", recipe.export, 0)
+    if recipe.track is not None:
+        lines += printer.block("track", recipe.track, 0)
     for claim in (*recipe.requires, *recipe.claims):
         message = f", {string(claim.message)}" if claim.message else ""
         lines.append(f"{claim.kind} {claim_text(recipe, claim)}{message}")

@@ -13,6 +13,7 @@ from recipelang.spec.compose import Composed
 from recipelang.spec.evaluator import Evaluator
 from recipelang.spec.metrics import METRICS
 from recipelang.spec.params import Param
+from recipelang.spec.track import TrackSpec
 from recipelang.syntax import Parsed, tree as t
 
 
@@ -49,6 +50,8 @@ class Recipe:
     params: tuple[Param, ...]
     evaluator: Evaluator = field(compare=False, repr=False)
     spans: Mapping[str, Span] = field(compare=False, repr=False)
+    #: no part of the experiment
+    track: TrackSpec | None = None
 
     @property
     def seed(self) -> int:
@@ -83,6 +86,8 @@ class Recipe:
             yield f"evaluate.{evaluation.name}", evaluation
         yield "export", self.export
         yield "meta", self.meta
+        if self.track is not None:
+            yield "track", self.track
 
     def label(self, path: str, text: str = "") -> Label | None:
         """Where a value was written, for a later phase's findings; the nearest enclosing place otherwise."""

@@ -15,6 +15,7 @@ from recipelang.planning.budgets import with_chosen
 from recipelang.planning.identities import identities, local_references
 from recipelang.planning.references import local_path
 from recipelang.planning.resolve import resolve
+from recipelang.planning.tracking import with_settings
 from recipelang.planning.types import Plan
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Span
 from recipelang.source.suggest import closest
@@ -133,7 +134,13 @@ def _variant(
             plan = own.model_copy(update={"rehearsal": plan.rehearsal})
     digests = {"spec_digest": spec_digest(recipe, known), "behaviour_digest": behaviour_digest(recipe, known)}
     paths = {r: str(local_path(r, folder).absolute()) for r in local_references(recipe)}
-    return Variant(point, seed, recipe, effective(with_chosen(recipe, plan), paths), plan.model_copy(update=digests))
+    return Variant(
+        point,
+        seed,
+        recipe,
+        effective(with_settings(with_chosen(recipe, plan), folder), paths),
+        plan.model_copy(update=digests),
+    )
 
 
 def _without_seeds(recipe: Recipe, known: Mapping[str, str]) -> dict[str, object]:

@@ -95,6 +95,7 @@ BLOCKS = _table(
         "shrink": "structured structured_pruning StructuredPruningModifier width slim",
         "evaluate": "eval evaluation test validate",
         "export": "save output outputs",
+        "track": "tracker trackers tracking logger loggers log_with report_to",
     }
 )
 

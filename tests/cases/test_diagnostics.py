@@ -33,8 +33,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from accelerate.tracking import GeneralTracker
 
 from recipelang.cli.main import main
+from recipelang.engine.trackers import _CLIENTS
 from recipelang.planning import prepared
 from recipelang.source.codes import codes
 from recipelang.storage import unpacking
@@ -490,7 +492,24 @@ def no_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recipelang.planning.formats.find_spec", lambda name: None)
 
 
+def no_tracker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recipelang.planning.tracking.find_spec", lambda name: None)
+
+
+def tracker_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(GeneralTracker):
+        name, requires_logging_directory, tracker = "gone", False, None
+
+        def start(self) -> None:
+            raise ConnectionError("http://me:secret@localhost:5000 refused the connection")
+
+    monkeypatch.setattr("recipelang.planning.tracking.find_spec", lambda name: object())
+    monkeypatch.setitem(_CLIENTS, "mlflow", lambda *arguments: Gone())
+
+
 CIRCUMSTANCES = {
+    "no package of a tracker": no_tracker,
+    "a tracker whose server is gone": tracker_is_gone,
     "a second machine with a folder of its own": second_machine,
     "a cluster without the partition": slurm_refuses,
     "a table of latencies": latencies(),

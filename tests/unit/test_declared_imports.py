@@ -45,7 +45,17 @@ def test_every_import_is_declared():
         for name, where in found.items()
         if name
         not in declared(
-            "lightning", "sign", "sigstore", "report", "slurm", "text", "onnx", "openvino", "compressed-tensors", "lsp"
+            "lightning",
+            "sign",
+            "sigstore",
+            "report",
+            "slurm",
+            "text",
+            "onnx",
+            "openvino",
+            "compressed-tensors",
+            "lsp",
+            "trackers",
         )
     }
     assert not missing

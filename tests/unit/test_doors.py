@@ -45,7 +45,7 @@ ALLOWED = {
     "cli/crash.py": "its report, in the system's folder for such files",
     "cli/main.py": "the null device",
     "planning/weights.py": "weights mapped into memory, after their header was read through `storage`",
-    "lint/levels.py": "TOML of few parts, of a text that was read through `storage`",
+    "spec/settings.py": "TOML of few parts, of a text that was read through `storage`",
     "methods/plugins.py": "TOML of a text that was read through `storage`",
     "spec/document.py": "strict JSON with places of its own, of a text that was read already",
     "tasks/reading.py": "data, whose errors have their own words, and a tokenizer after `check_regular`",

@@ -11,7 +11,7 @@ from recipelang.engine.statement import _files
 from recipelang.source import RecipeError
 
 OURS = [
-    "run.json", "README.md", "config.json", "model.safetensors", "model-00001-of-00002.safetensors", "tokenizer.json",
+    "run.json", "recipe/trackers.json", "README.md", "config.json", "model.safetensors", "model-00001-of-00002.safetensors", "tokenizer.json",
     "LICENSE", "spiece.model", "additional_chat_templates/tool.jinja", "recipe/plan.json", "recipe/sources/a/b.recipe",
     "stages/dense/model.safetensors", "stages/dense/LICENSE", "tensorboard/events.out.tfevents.1.2.3",
 ]  # fmt: skip
