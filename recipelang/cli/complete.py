@@ -89,6 +89,13 @@ def codes(incomplete: str) -> list[tuple[str, str]]:
     return [(code, title(code)) for code in known_codes() if code.startswith(incomplete.upper())]
 
 
+def explained(incomplete: str) -> list[tuple[str, str]]:
+    """Codes with their titles; once a word is begun, words of the language too."""
+    from recipelang.reference.words import words
+
+    return codes(incomplete) + [(word, "") for word in words() if incomplete and word.startswith(incomplete)]
+
+
 def rules(incomplete: str) -> list[tuple[str, str]]:
     """Codes of lint rules, each with its name."""
     return [

@@ -40,6 +40,8 @@ Examples:
 
   recipelang explain E051                 (look up an error)
 
+  recipelang explain prune                (look up a word)
+
 `recipelang --install-completion` makes the TAB key complete commands, options,
 recipes and their parameters in bash, zsh and fish. `recipelang COMMAND --help`
 describes one command.
@@ -85,7 +87,8 @@ COMMANDS = {
     "inspect": ("inspect", "Show how a model was made."),
     "verify": ("verify", "Verify the files, signature and weights of a run."),
     "sign": ("sign", "Sign a run or a published recipe."),
-    "explain": ("explain", "Explain an error code or a lint rule."),
+    "explain": ("explain", "Explain a code or a word of the language."),
+    "library": ("library", "List the recipes that come with recipelang."),
     "lsp": ("lsp", "Serve an editor while you write recipes."),
 }
 

@@ -118,8 +118,8 @@ def bundled(reference: str) -> Source:
     names = library_names()
     if name not in names:
         near = closest(name, names) or next((n for n in names if posixpath.basename(n) == name), None)
-        listed = ", ".join(f"`lib://{n}`" for n in names[:8])
-        help = f"did you mean `lib://{near}`?" if near else f"it has {listed}"
+        every = "`recipelang library` lists all"
+        help = f"did you mean `lib://{near}`? {every}" if near else every
         raise fail("E046", f"the library has no recipe `{name}`", help=help)
     return decoded(f"lib://{name}", read_bytes(library() / f"{name}.recipe", MAX_BYTES))
 

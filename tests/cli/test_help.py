@@ -59,7 +59,8 @@ DESCRIBED = {
     "inspect": ["DIR|FILE|REF", "--format"],
     "verify": ["DIR|FILE|REF", "--key", "--identity", "--issuer", "--weights", "--evaluate", "--format"],
     "sign": ["DIR|REF", "--key"],
-    "explain": ["CODE"],
+    "explain": ["WORD"],
+    "library": ["WORD", "--json"],
 }
 
 
