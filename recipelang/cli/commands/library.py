@@ -25,9 +25,9 @@ def library(
 
     Examples:
 
-      recipelang library
-
       recipelang library squad 90
+
+      recipelang library       (all of them)
 
       recipelang library --json
     """
