@@ -94,7 +94,12 @@ def _rows_digest(rows: Rows, batch: int) -> str:
 
 def _file(plan: ShrinkPlan, axis: str, same: Sequence[object]) -> Path:
     ranking = "influence" if axis == "layers" else plan.by
-    cuts = [(r.name, r.shape, c.dim, c.parts, c.unit) for r in plan.reshapes for c in r.cuts if c.axis == axis]
+    cuts = [
+        (r.name, r.shape, c.dim, c.parts, c.unit, c.rest, c.blocks)
+        for r in plan.reshapes
+        for c in r.cuts
+        if c.axis == axis
+    ]
     return note_of(KIND, [axis, ranking, cuts, *same]).with_suffix(".safetensors")
 
 

@@ -174,6 +174,20 @@ def warn_of_few_tokens(stage: StagePlan, found: Mapping[str, int]) -> Diagnostic
     return told
 
 
+def warn_of_unreached(plan: ShrinkPlan, experts: Sequence[str]) -> Diagnostics:
+    """W161 for experts that `shrink` has ranked last because the router sent them no token of the data."""
+    told = Diagnostics()
+    size = plan.to("experts")
+    layers = len({name for r in plan.reshapes if len(r.shape) == 3 for name in [r.name.rpartition(".")[0]]})
+    whole = layers * (size.before if size is not None else 0)
+    notes = [f"`{n}`: no token" for n in experts[:6]]
+    notes += [f"and {len(experts) - 6:,} more"] if len(experts) > 6 else []
+    message = f"no calibration token reached {len(experts):,} of {plural(whole, 'expert')}"
+    help = "use more samples (`samples` in `data`) of all kinds of text that the model is for"
+    told.say("W161", message, notes=(*notes, "they rank last in their layers, and are the first to go"), help=help)
+    return told
+
+
 def counted(m: Measurements) -> dict[str, Any]:
     """Zeros of every matrix, and the patterns that it keeps to: for the statement."""
     return {

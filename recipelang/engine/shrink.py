@@ -14,9 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from recipelang import processes
+from recipelang.engine.cuts import taken
 from recipelang.engine.depth import alike, made_anew
 from recipelang.engine.roles import stacks_of
+from recipelang.engine.routed import can_be_seen, unreached
 from recipelang.engine.worth import Worth, layer_of
+from recipelang.kinds.sizes import RANKINGS
 from recipelang.planning.layers import config_with_layers, renumbered
 from recipelang.planning.shrink_plan import CutPlan, ShrinkPlan
 from recipelang.pruning.masks import Masks
@@ -32,6 +35,7 @@ class Left:
     layers: tuple[int, ...]  # by their numbers in the larger model
     stacks: Sequence[str]
     names: Mapping[str, str]  # as `_canonical`
+    unreached: Sequence[str] = ()  # experts that no token of the data was sent to
 
     def renamed(self, name: str) -> str | None:
         """A parameter's name in the smaller model, none where its layer is gone."""
@@ -43,8 +47,15 @@ class Left:
         own = self.names.get(name, name)
         for cut in next((r.cuts for r in self.plan.reshapes if r.name == own), ()):
             where = "" if cut.axis == "hidden" else layer_of(own, self.stacks)
-            tensor = _taken(tensor, cut, self.units[cut.axis, where])
+            tensor = taken(tensor, cut, self.units[cut.axis, where])
         return tensor
+
+    def buffer(self, name: str, table: Tensor, shape: Sequence[int]) -> Tensor:
+        """What stays of a buffer that shall have this shape: beside a router it has a place for each expert."""
+        units = self.units.get(("experts", layer_of(name, self.stacks)))
+        if units is not None and len(shape) == 1 == table.dim() and len(table) != shape[0] == len(units):
+            table = taken(table, CutPlan(dim=0, axis="experts"), units)
+        return table
 
 
 def choose(model: nn.Module, plan: ShrinkPlan, worth: Worth) -> Left:
@@ -54,7 +65,7 @@ def choose(model: nn.Module, plan: ShrinkPlan, worth: Worth) -> Left:
     depth = len(model.get_submodule(stacks[0]))  # type: ignore[arg-type]
     layers = _layers(worth["layers", ""], plan) if plan.to("layers") else tuple(range(depth))
     chosen, layers = processes.first((chosen, layers))  # another may have rounded otherwise
-    return Left(plan, chosen, layers, stacks, _canonical(model))
+    return Left(plan, chosen, layers, stacks, _canonical(model), unreached(plan, worth, stacks))
 
 
 @torch.no_grad()
@@ -63,6 +74,7 @@ def smaller(model: nn.Module, kept: Left) -> nn.Module:
     small = empty_like(model, kept.plan, kept.layers)
     everything = model.state_dict().items()
     state = {new: kept.taken(old, tensor) for old, tensor in everything if (new := kept.renamed(old)) is not None}
+    state |= {n: kept.buffer(n, state[n], table.shape) for n, table in small.named_buffers() if n in state}
     try:
         small.load_state_dict(state)
     except RuntimeError as error:  # a buffer that no plan knows of
@@ -104,11 +116,14 @@ def empty_like(model: nn.Module, plan: ShrinkPlan, layers: Sequence[int] = ()) -
 
 
 def can_shrink(model: nn.Module, plan: ShrinkPlan) -> None:
-    """E200 for layers of which one would not compute in another's place what it computes in its own."""
+    """E200 for layers of which one would not compute in another's place what it computes in its own, E172 for experts that
+    cannot be ranked so."""
     stack = next(stacks_of(model))
     layers: Any = model.get_submodule(stack)
     for number in range(1, len(layers) if plan.to("layers") else 0):
         alike(str(model.config.model_type), model, model, f"{stack}.{number}", f"{stack}.0")  # type: ignore[union-attr]
+    if RANKINGS[plan.by].looks_at == "states":
+        can_be_seen(model, plan)
 
 
 def _check(model: nn.Module, small: nn.Module, plan: ShrinkPlan) -> None:
@@ -137,19 +152,12 @@ def _canonical(model: nn.Module) -> dict[str, str]:
     return {n: first[id(p)] for n, p in model.named_parameters(remove_duplicate=False)}
 
 
-def _taken(tensor: Tensor, cut: CutPlan, units: Tensor) -> Tensor:
-    """Of a dimension of `parts` times all units, each of `unit` places, the places of these units."""
-    has = tensor.shape[cut.dim] // (cut.parts * cut.unit)
-    places = torch.arange(tensor.shape[cut.dim]).view(cut.parts, has, cut.unit)[:, units].flatten()
-    return tensor.index_select(cut.dim, places.to(tensor.device))
-
-
 # ---------------------------------------------------------------------- which ones
 def _best(scores: Tensor, plan: ShrinkPlan, axis: str) -> Tensor:
-    """Of equal units the first ones, as everywhere; heads by groups."""
+    """Of equal units the first ones, as everywhere; heads and experts by groups."""
     size = plan.to(axis)
     assert size is not None
-    groups = plan.groups if axis == "heads" else 1
+    groups = {"heads": plan.groups, "experts": plan.routing}.get(axis, 1)
     each = _finite(scores.double().cpu().view(groups, -1))
     order = torch.sort(each, dim=1, descending=True, stable=True).indices[:, : size.after // groups]
     return (order.sort(dim=1).values + torch.arange(groups)[:, None] * each.shape[1]).flatten()

@@ -29,7 +29,7 @@ from recipelang.engine.precision import arithmetic
 from recipelang.engine.recomputing import recompute, recomputing
 from recipelang.engine.records import Interrupted
 from recipelang.engine.rounds import Drawn, Rounds, cut_optimizer
-from recipelang.engine.run_record import told_of_masks, told_of_shrinking, warn_of_few_tokens
+from recipelang.engine.run_record import told_of_masks, told_of_shrinking, warn_of_few_tokens, warn_of_unreached
 from recipelang.engine.seeds import stream
 from recipelang.engine.shrink import Left, choose, cut_masks, smaller
 from recipelang.engine.sources import same_template
@@ -180,6 +180,10 @@ def _shrink(run: Course, stage: StagePlan, plan: ShrinkPlan, read: Read | None, 
     for name, zeros in run.zeros(run.plan.never).items():
         if before[name] <= start[name]:  # what it has lost it cannot have gained
             start[name] = zeros
+    if kept.unreached:
+        run.position.few_tokens[place] = dict.fromkeys(kept.unreached, 0)
+        if processes.main():
+            run.reporter.found(warn_of_unreached(plan, kept.unreached))
     if plan.to("layers"):
         whole[place] = [*kept.layers] if here is None else [here[i] for i in kept.layers]
     told = told_of_shrinking([plan], whole.get(place, ())) + told_of_masks(run.masks.dead, run.masks.size)

@@ -20,6 +20,12 @@ _CAUSAL = "AutoModelForCausalLM"
 _ENCODERS = ("bert-generation", "xlnet")
 #: tables of positions, by the names they have
 _TABLES = ("position_embeddings", "embed_positions", "wpe", "positions_embed")
+#: of mixtures: experts that a token goes to, groups of experts that the router chooses from, and how many of these
+_ROUTING = {
+    "experts_per_token": ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "moe_top_k"),
+    "routing_groups": ("n_group", "num_expert_group"),
+    "groups_per_token": ("topk_group",),
+}
 
 
 def walk(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,6 +138,11 @@ def _standard(config: Any, model: Any) -> dict[str, Any]:
         value = getattr(text, name, None)
         if isinstance(value, int) and value > 0:
             found[name] = value
+    for name, called in _ROUTING.items():
+        values = [getattr(text, key, None) for key in called]
+        each = [max(v, default=0) if isinstance(v, list) and all(isinstance(n, int) for n in v) else v for v in values]
+        if size := next((v for v in each if isinstance(v, int) and v > 0), None):
+            found[name] = size
     found["positions"] = positions(config, model)
     found["encoder_decoder"] = bool(getattr(config, "is_encoder_decoder", False))
     found["dropout"], found["attention_dropout"] = fields_of(config, HIDDEN), fields_of(config, ATTENTION)

@@ -3,8 +3,8 @@
 A unit of a block (a neuron of its feed-forward part, a head) is worth the mean square of what it adds to what the block
 puts out: with outputs `a` and columns `W` of the matrix behind it, `E |W a|²`. A hidden unit is worth the mean size of
 what the norms put out there, as in Minitron (arXiv 2407.14679), and a layer one minus the cosine between what it reads
-and what it puts out, as in ShortGPT (arXiv 2403.03853). By `magnitude` a unit is worth the sum of its squared weights, by
-`taylor` the mean square of what the loss of a batch changes without it, to first order: of all its weights `w` with
+and what it puts out, as in ShortGPT (arXiv 2403.03853). Experts are ranked as in REAP (`engine.routed`). By `magnitude`
+a unit is worth the sum of its squared weights, by `taylor` the mean square of what the loss of a batch changes without it, to first order: of all its weights `w` with
 gradients `g` the sum of `g w` (arXiv 1906.10771).
 """
 
@@ -20,8 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from recipelang import processes
+from recipelang.engine.cuts import summed
 from recipelang.engine.delivery import delivered
 from recipelang.engine.roles import stacks_of
+from recipelang.engine.routed import Routed, stacks_in, unseen
 from recipelang.kinds.sizes import RANKINGS
 from recipelang.planning.shrink_plan import CutPlan, ReshapePlan, ShrinkPlan
 from recipelang.source import fail
@@ -79,6 +81,8 @@ def _look(model: nn.Module, plan: ShrinkPlan, read: Read, seen: _Seen) -> None:
     if seen.looks_at == "states" or plan.to("layers"):
         with seen.looking():
             _show(model, read, seen)
+        if seen.looks_at == "states" and {*stacks_in(plan)} - seen.routed.sums.keys():
+            raise unseen(model)
     if seen.looks_at == "gradients":
         seen.begin()
         for _ in read.gradients():
@@ -125,6 +129,7 @@ class _Seen:
         self.depth = len(layers)
         self.products: dict[str, Tensor] = {}  # parameter -> of each unit E a aᵀ: [units, places, places]
         self.norms: dict[str, Tensor] = {}  # norm -> of each hidden unit the sum of |a|: [units]
+        self.routed = Routed()
         self.losses: Worth = {}  # axis and layer -> of each unit the sum of squared changes
         self.changes: dict[int, tuple[Tensor, Tensor]] = {}  # layer -> sum of cosines, and how many
 
@@ -138,6 +143,9 @@ class _Seen:
                     stack.callback(hook.remove)
                 for name, module in self._norms():
                     stack.callback(module.register_forward_hook(self._puts_out(name)).remove)
+                for path in stacks_in(self.plan):
+                    look = self.routed.looks(path, self.plan.to("experts").before, lambda: self.kept)  # type: ignore[union-attr]
+                    stack.callback(self.model.get_submodule(path).register_forward_hook(look).remove)
             if self.plan.to("layers"):
                 layers: Any = self.model.get_submodule(self.stacks[0])
                 for number, layer in enumerate(layers):
@@ -149,7 +157,8 @@ class _Seen:
         """The matrices that read the units of a block: their inputs are what the units put out."""
         for reshape in self.plan.reshapes:
             for cut in reshape.cuts:
-                if len(reshape.shape) == 2 and cut.axis != "hidden" and cut.dim == self._inputs_of(reshape.name):
+                inside = cut.axis in ("ffn", "heads")
+                if len(reshape.shape) == 2 and inside and cut.dim == self._inputs_of(reshape.name):
                     yield reshape, cut
 
     def _inputs_of(self, name: str) -> int:
@@ -240,6 +249,8 @@ class _Seen:
             _add(found, (cut.axis, layer_of(reshape.name, self.stacks)), worth)
         for sums in self.norms.values():
             _add(found, ("hidden", ""), sums)
+        for path, means in self.routed.scores().items():
+            found["experts", layer_of(path, self.stacks)] = means
         return found
 
     def _summed(self, of: Callable[[nn.Parameter], Tensor]) -> Worth:
@@ -248,9 +259,8 @@ class _Seen:
         for reshape in self.plan.reshapes:
             values = of(self.model.get_parameter(reshape.name))
             for cut in reshape.cuts:
-                line = values.transpose(0, cut.dim).reshape(values.shape[cut.dim], -1).sum(1)
                 where = "" if cut.axis == "hidden" else layer_of(reshape.name, self.stacks)
-                _add(found, (cut.axis, where), line.view(cut.parts, -1, cut.unit).sum((0, 2)))
+                _add(found, (cut.axis, where), summed(values, cut))
         return found
 
 

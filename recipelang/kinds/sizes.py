@@ -21,6 +21,7 @@ AXES = {
     "ffn": "the width of the feed-forward blocks",
     "heads": "attention heads, of queries where keys and values have fewer",
     "hidden": "the width of the states between the layers",
+    "experts": "experts of a mixture, as many in each layer that has some",
     "layers": "layers",
 }
 
@@ -32,14 +33,20 @@ class Ranking:
     name: str
     looks_at: Literal["states", "weights", "gradients"]
     told: str
+    of_experts: str
 
 
 RANKINGS = {
     ranking.name: ranking
     for ranking in (
-        Ranking("activation", "states", "by what they add to the data's states"),
-        Ranking("magnitude", "weights", "by their weights"),
-        Ranking("taylor", "gradients", "by what the loss loses"),
+        Ranking(
+            "activation",
+            "states",
+            "by what they add to the data's states",
+            "by router weight times size of output (REAP)",
+        ),
+        Ranking("magnitude", "weights", "by their weights", "by their weights"),
+        Ranking("taylor", "gradients", "by what the loss loses", "by what the loss loses"),
     )
 }
 #: more than any model has of anything
@@ -135,8 +142,6 @@ def _size(value: object) -> Size:
 def _unknown(axis: str) -> Mismatch:
     near = closest(axis, AXES)
     known = ", ".join(f"`{a}`" for a in AXES)
-    if axis == "experts":
-        return Mismatch("E055", "this release does not remove experts", f"known here: {known}", subject=axis)
     hint = f"did you mean `{near}`?" if near else f"known here: {known}"
     return Mismatch("E022", f"unknown axis `{axis}`", hint, near, subject=axis, name=axis, known=tuple(AXES))
 

@@ -19,7 +19,7 @@ from recipelang.kinds.sizes import AXES
 from recipelang.planning.budget_plan import BudgetPlan, PredictedPlan
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.latencies import Latencies, not_measured
-from recipelang.planning.shrink import Here, plan_shrink, size_of, step_of
+from recipelang.planning.shrink import Here, least_of, plan_shrink, size_of, step_of
 from recipelang.planning.shrink_plan import ReshapePlan
 from recipelang.planning.types import Plan
 from recipelang.source import RecipeError, fail
@@ -118,11 +118,11 @@ class Reach:
             hidden = self.fixed.get("hidden", self.here.hidden or 0)
             sizes = [(n,) for n in range(step, whole[0], step) if hidden % n == 0]
         elif axes == ("hidden",):
-            heads = self.fixed.get("heads", self.here.heads or 1)
+            heads = self.fixed.get("heads", self.here.heads.count if self.here.heads else 1)
             step = math.lcm(step, heads)
             sizes = [(n,) for n in range(step, whole[0], step)]
         else:
-            sizes = [(n,) for n in range(step, whole[0], step)]
+            sizes = [(n,) for n in range(max(step, least_of(axes[0], self.here)), whole[0], step)]
         if not sizes:
             named = _named(axes)
             help = "write a smaller `multiple_of`" if multiple else f"remove {named} from `axes`"
@@ -138,16 +138,24 @@ def counted(facts: ModelFacts, reshapes: Sequence[ReshapePlan], axes: Iterable[s
     for tensor in facts.tensors:
         if by_layer and tensor.layer:
             continue
-        reshape, size, of = cuts.get(tensor.name), tensor.size, []
-        for cut in reshape.cuts if reshape else ():
-            size = size // reshape.shape[cut.dim] * cut.parts * cut.unit  # type: ignore[union-attr]
-            of.append(cut.axis)
-        terms[(*sorted(of), *(["layers"] if by_layer and tensor.layer is not None else []))] += size
+        layers = ("layers",) if by_layer and tensor.layer is not None else ()
+        for of, size in _product(tensor.size, cuts.get(tensor.name)):
+            terms[(*sorted(of), *layers)] += size
 
     def count(wanted: Wanted) -> int:
         return sum(size * math.prod(wanted[axis] for axis in of) for of, size in terms.items())
 
     return count
+
+
+def _product(size: int, reshape: ReshapePlan | None) -> list[tuple[tuple[str, ...], int]]:
+    """The shape of a parameter of `size` values multiplied out: axes, and how many values for each of their units."""
+    found: list[tuple[tuple[str, ...], int]] = [((), size)]
+    for cut in reshape.cuts if reshape else ():
+        has = reshape.shape[cut.dim]  # type: ignore[union-attr]
+        grown = [((*of, cut.axis), many // has * cut.parts * cut.unit) for of, many in found]
+        found = grown + [(of, many // has * cut.blocks * cut.rest) for of, many in found if cut.rest]
+    return found
 
 
 def choose(reach: Reach) -> BudgetPlan:
@@ -237,7 +245,7 @@ def _unmet(reach: Reach, most: int, by_share: bool) -> RecipeError:
 def _more(reach: Reach, most: int) -> str:
     """Axes with which the budget could be met."""
     there = {s.axis for s in reach.spec.axes}
-    for more in (("ffn",), ("layers",), ("hidden",), ("heads",), ("heads", "hidden")):
+    for more in (("ffn",), ("experts",), ("layers",), ("hidden",), ("heads",), ("heads", "hidden")):
         if there & {*more}:
             continue
         axes = sorted((*reach.spec.axes, *(Size(a, None) for a in more)), key=lambda s: [*AXES].index(s.axis))

@@ -81,7 +81,8 @@ def _breaks(pattern: tuple[str, int, int] | None, reshape: ReshapePlan, facts: M
         return False
     kind, first, second = pattern
     group = {"outputs": first if kind == "block" else 1, "inputs": second}
-    return any(cut.unit % group[_side(reshape, cut.dim, facts)] for cut in reshape.cuts)
+    sides = ((cut, _side(reshape, cut.dim, facts)) for cut in reshape.cuts)
+    return any(cut.unit % group[side] or cut.rest % group[side] for cut, side in sides if side in group)
 
 
 def _inputs_go(reshape: ReshapePlan, facts: ModelFacts) -> bool:
@@ -89,5 +90,7 @@ def _inputs_go(reshape: ReshapePlan, facts: ModelFacts) -> bool:
 
 
 def _side(reshape: ReshapePlan, dim: int, facts: ModelFacts) -> str:
+    if len(reshape.shape) - dim > 2:
+        return "experts"  # each goes whole, or stays
     turned = next(t.turned for t in facts.tensors if t.name == reshape.name)
     return "inputs" if (dim == len(reshape.shape) - 1) != turned else "outputs"

@@ -15,10 +15,12 @@ from typing import Any
 from recipelang.kinds.sizes import RANKINGS
 from recipelang.planning.budget_plan import BudgetPlan
 from recipelang.planning.config_fields import check_fields
+from recipelang.planning.dimensions import Heads, Units, counts_experts, heads_of, is_matrix, units_of
 from recipelang.planning.facts import ModelFacts, with_standard
 from recipelang.planning.families import FAMILIES, TensorFact, tensors_of
 from recipelang.planning.layers import NUMBER_OF_LAYERS, config_with_layers, lists_differ
 from recipelang.planning.match import match
+from recipelang.planning.routing import KEYS, Routing, check_experts, routing_of
 from recipelang.planning.shrink_plan import CutPlan, ReshapePlan, ShrinkPlan, SizePlan
 from recipelang.planning.structure import structure
 from recipelang.source import RecipeError, fail
@@ -40,11 +42,13 @@ _KEYS = {
         "decoder_ffn_dim",
     ),
     "heads": ("num_attention_heads", "n_heads", "n_head", "num_heads", "attention_heads"),
-    "hidden": ("hidden_size", "dim", "d_model", "n_embd"),
+    "hidden": ("hidden_size", "dim", "d_model", "n_embd", "word_embed_proj_dim"),
+    "experts": KEYS,
 }
 #: what most types call it, and a walk reports
 _STANDARD = {"ffn": "intermediate_size", "heads": "num_attention_heads", "hidden": "hidden_size"}
 #: types that mix units, or layers, in ways of which shapes tell nothing: halves of heads, states from elsewhere
+_SLOPES = ("bloom", "mpt")  # of attention, by the number of a head
 _MIXED = {
     "diffllama": ("heads",),
     "kimi_linear": ("heads", "hidden", "layers"),
@@ -52,10 +56,11 @@ _MIXED = {
     "zamba": ("heads", "ffn"),
     "zamba2": ("heads", "ffn"),
 }
-_GROUPS = "num_key_value_heads"
+#: what configs call the heads of keys and values
+_GROUPS = ("num_key_value_heads", "num_kv_heads")
 _WIDTH = "head_dim"
 #: every key of a config that a smaller size may change
-SIZE_KEYS = {key for keys in _KEYS.values() for key in keys} | {*NUMBER_OF_LAYERS, _GROUPS, _WIDTH}
+SIZE_KEYS = {key for keys in _KEYS.values() for key in keys} | {*NUMBER_OF_LAYERS, *_GROUPS, _WIDTH}
 #: that shares are rounded to, where the model's own size is a multiple of it
 _USUAL = 16
 
@@ -77,8 +82,9 @@ def plan_shrink(
     try:
         reshapes = tuple(here.reshapes(wanted, left))
     except _Unlike as odd:
-        again = {**config, _WIDTH: here.width}  # a head keeps its width where the config can say so
-        if not {"heads", "hidden"} & wanted.keys() or facts.config.get(_WIDTH) or here.width is None:
+        width = None if here.heads is None else here.heads.width
+        again = {**config, _WIDTH: width}  # a head keeps its width where the config can say so
+        if not {"heads", "hidden"} & wanted.keys() or facts.config.get(_WIDTH) or width is None:
             raise here.refused(odd, wanted) from None
         try:
             left = _left(facts, again)
@@ -94,7 +100,8 @@ def plan_shrink(
         name=spec.name,
         by=spec.by,
         sizes=tuple(sizes),
-        groups=1 if here.alone or "heads" not in wanted else here.groups,
+        groups=here.heads.groups if "heads" in wanted and here.heads and not here.heads.alone else 1,
+        routing=here.routing.groups if "experts" in wanted else 1,
         keep=keep,
         reshapes=reshapes,
         config={k: _setting(v) for k, v in changed.items()},
@@ -127,13 +134,14 @@ class Here:
     def __init__(self, facts: ModelFacts) -> None:
         self.facts = facts
         self.counts: dict[str, int] = {}
-        self.heads = _number(facts, "heads")
         self.hidden = _number(facts, "hidden")
-        self.groups = int(facts.config.get(_GROUPS) or self.heads or 1)
-        query = next((t for t in facts.tensors if _is(t, "query") and "key" not in t.roles), None)
-        whole = query is not None and self.heads and query.shape[0] % self.heads == 0
-        self.width = query.shape[0] // self.heads if query is not None and whole and self.heads else None
-        self.alone = self.groups == self.heads  # no two heads share keys and values
+        heads = _number(facts, "heads")
+        self.heads: Heads | None = heads_of(facts.family, facts.config, facts.tensors, heads) if heads else None
+
+    @property
+    def routing(self) -> Routing:
+        """E152 where the model has no experts that can go."""
+        return routing_of(self.facts.family, self.facts.config, self.facts.tensors)
 
     def count(self, axis: str) -> int:
         """What the model has of it. E152 where it has none, or not the same everywhere."""
@@ -158,16 +166,23 @@ class Here:
             return facts.layers
         if axis == "ffn":
             if any("experts" in t.roles for t in facts.tensors):
-                raise fail("E152", f"this release does not shrink the experts of {kind}", help="shrink another axis")
-            widths = {t.shape[-1] for t in facts.tensors if _is(t, "down")}
+                message = f"this release does not shrink the neurons of the experts of {kind}"
+                raise fail("E152", message, help="write `experts -> 50%`, or shrink another axis")
+            widths = {t.shape[-1] for t in facts.tensors if is_matrix(t, "down")}
             if len(widths) != 1 or not any(k in facts.config for k in _KEYS[axis]):
                 why = "differ in width" if len(widths) > 1 else "are not known to this release"
                 raise fail("E152", f"the feed-forward blocks of {kind} {why}", help="shrink another axis")
             return widths.pop()
-        found = self.heads if axis == "heads" else self.hidden
-        if found is None or (axis == "heads" and self.width is None):
-            fused = any(_is(t, "query") and "key" in t.roles for t in facts.tensors)
-            notes = ["its queries, keys and values are one matrix"] if fused and axis == "heads" else []
+        if axis == "experts":
+            return self.routing.experts
+        found = self.hidden
+        if axis == "heads":
+            found = None if self.heads is None else self.heads.count
+        if found is None:
+            fused = any(is_matrix(t, "query") and "key" in t.roles for t in facts.tensors)
+            notes = ["how queries, keys and values lie in its one matrix is not known here"] if fused else []
+            if facts.config.get("alibi") or facts.family in _SLOPES:
+                notes = ["how far back a head looks follows from its number (ALiBi)"]
             raise fail(
                 "E152", f"this release cannot shrink `{axis}` of {kind}", help="shrink another axis", notes=notes
             )
@@ -183,8 +198,11 @@ class Here:
             for key in _KEYS[axis]:
                 if key in config and config[key] in (self.count(axis), None):
                     config[key] = to
-            if axis == "heads" and self.alone and config.get(_GROUPS) is not None:
-                config[_GROUPS] = to
+            for key in _GROUPS if axis == "heads" else ():
+                if config.get(key) == self.count(axis):  # no two heads share keys and values, or it is not read
+                    config[key] = to
+        if "hidden" in wanted and "ffn" not in wanted:  # some are four times as wide where the config says nothing
+            config |= {key: self.count("ffn") for key in _KEYS["ffn"] if key in config and config[key] is None}
         return config
 
     def reshapes(self, wanted: Mapping[str, int], left: ModelFacts) -> Iterator[ReshapePlan]:
@@ -207,7 +225,10 @@ class Here:
 
     def _cuts(self, tensor: TensorFact, after: Sequence[int], wanted: Mapping[str, int]) -> Iterator[CutPlan]:
         for dim, (was, now) in enumerate(zip(tensor.shape, after, strict=True)):
-            axis, parts, unit = self._axis(tensor, dim) or ("hidden", 1, 1)
+            units = units_of(tensor, dim, self.heads) or Units("hidden")
+            if self._of_experts(tensor, dim, was, now, wanted):
+                units = Units("experts")
+            axis = units.axis
             has = self.hidden if axis == "hidden" else self.count(axis) if axis in wanted else None
             expected = was
             if axis == "norm" and "heads" in wanted:
@@ -215,8 +236,8 @@ class Here:
             if axis == "hidden":  # whatever becomes as narrow as the states
                 expected = wanted.get(axis, was) if now != was == has else was
             elif axis in wanted:
-                expected = parts * unit * wanted[axis]
-                if parts * unit * has != was:  # type: ignore[operator]
+                expected = units.places(wanted[axis])
+                if units.places(has) != was:  # type: ignore[arg-type]
                     raise _Unlike(tensor.name, tuple(after))
             if expected != now:
                 raise _Unlike(tensor.name, tuple(after))
@@ -225,46 +246,32 @@ class Here:
                 stored = 2 * last - 1 - dim if tensor.turned and dim >= last - 1 else dim
                 if tensor.below:
                     raise _Unlike(tensor.name, tuple(after))
-                yield CutPlan(dim=stored, axis=axis, parts=parts, unit=unit)  # type: ignore[arg-type]
+                how = {"parts": units.parts, "unit": units.unit, "rest": units.rest, "blocks": units.blocks}
+                yield CutPlan(dim=stored, axis=axis, **how)  # type: ignore[arg-type]
 
-    def _axis(self, tensor: TensorFact, dim: int) -> tuple[str, int, int] | None:
-        """The axis that a dimension counts by its role: how many times, and the places of each unit."""
-        roles = tensor.roles
-        outputs = dim == 0 and len(tensor.shape) <= 2 and bool(roles & {"linear", "bias"})
-        inputs = dim == 1 and len(tensor.shape) == 2 and "linear" in roles
-        if "router" in roles:
-            return None
-        if outputs and roles & {"up", "gate"}:
-            return "ffn", 2 if {"up", "gate"} <= roles else 1, 1
-        if inputs and "down" in roles:
-            return "ffn", 1, 1
-        if self.width is None or self.heads is None or "attention" not in roles:
-            return None
-        if outputs and roles & {"key", "value"} and not self.alone:
-            return "groups", 1, 1  # of keys and values, which stay
-        if (outputs and roles & {"query", "key", "value"}) or (inputs and "out" in roles):
-            return "heads", 1, self.width
-        inside = tensor.name.split(".")[-2:-1] != ["LayerNorm"] and ".output." not in tensor.name
-        if "norm" in roles and inside and tensor.shape[dim] == self.heads * self.width:
-            return "norm", 1, self.width  # over all heads: without some of them it would scale the others anew
-        return None
+    def _of_experts(self, tensor: TensorFact, dim: int, was: int, now: int, wanted: Mapping[str, int]) -> bool:
+        """Of stacks of experts the first dimension; elsewhere, in the router, the one that shrinks as they do."""
+        if "experts" not in wanted or not counts_experts(tensor):
+            return False
+        shrinks = (was, now) == (self.count("experts"), wanted["experts"])
+        return dim == 0 if "experts" in tensor.roles else shrinks
 
     def refused(self, odd: _Unlike, wanted: Mapping[str, int]) -> RecipeError:
         """E152: the config cannot say what is wanted."""
         kind = an(f"`{self.facts.family}`")
-        heads, hidden = wanted.get("heads", self.heads), wanted.get("hidden", self.hidden)
-        tied = self.width is not None and self.heads is not None and self.hidden == self.heads * self.width
-        if tied and {"heads", "hidden"} & wanted.keys() and heads and hidden != heads * (self.width or 0):
-            assert self.width is not None and hidden is not None
+        hidden = wanted.get("hidden", self.hidden) or 0
+        heads, width = (wanted.get("heads", self.heads.count), self.heads.width) if self.heads else (0, 0)
+        tied = self.heads is not None and self.hidden == self.heads.count * width
+        if tied and {"heads", "hidden"} & wanted.keys() and hidden != heads * width:
             message = f"`heads` and `hidden` of {kind} shrink together"
             notes = [
-                f"heads × {self.width} must be hidden, and {heads} × {self.width} is not {hidden:,}",
+                f"heads × {width} must be hidden, and {heads} × {width} is not {hidden:,}",
                 "its config has no size of a head, so a model of other sizes would not load",
             ]
-            fit = max(1, hidden // self.width)
-            pair = f"`heads -> {heads}` and `hidden -> {heads * self.width}`"
+            fit = max(1, hidden // width)
+            pair = f"`heads -> {heads}` and `hidden -> {heads * width}`"
             if "hidden" in wanted:
-                pair = f"`heads -> {fit}` and `hidden -> {fit * self.width}`"
+                pair = f"`heads -> {fit}` and `hidden -> {fit * width}`"
             return fail("E152", message, help=f"write {pair}, or shrink `ffn` and `layers`", notes=notes)
         name, found = odd.args[0], odd.args[1]
         notes = [f"`{name}` would have the shape {found}" if found else "its config makes a model of other parameters"]
@@ -273,10 +280,6 @@ class Here:
 
 
 _MADE = "make the smaller model with transformers, and name its folder as `base`"
-
-
-def _is(tensor: TensorFact, role: str) -> bool:
-    return {role, "linear"} <= tensor.roles and "router" not in tensor.roles and len(tensor.shape) == 2
 
 
 def _is_norm(reshape: ReshapePlan, facts: ModelFacts) -> bool:
@@ -307,19 +310,29 @@ def size_of(size: Size, here: Here, multiple: int | None) -> SizePlan:
         if to >= has:
             message = f"`{size.axis} -> {to}` is not smaller: the model has {has:,}"
             raise fail("E153", message, help=f"write a share, or a count below {has}")
-    if size.axis == "heads" and to % here.groups and not here.alone:
-        near = max(here.groups, to - to % here.groups)
-        message = f"{plural(to, 'head')} cannot be shared out to {here.groups} groups of keys and values"
-        raise fail("E153", message, help=f"write `heads -> {near}`: a multiple of {here.groups}")
+    groups = step_of("heads", has, here, None) if size.axis == "heads" else 1
+    if to % groups:
+        near = max(groups, to - to % groups)
+        message = f"{plural(to, 'head')} cannot be shared out to {groups} groups of keys and values"
+        raise fail("E153", message, help=f"write `heads -> {near}`: a multiple of {groups}")
+    if size.axis == "experts":
+        check_experts(here.routing, to)
     return SizePlan(axis=size.axis, before=has, after=to)  # type: ignore[arg-type]
 
 
 def step_of(axis: str, has: int, here: Here, multiple: int | None) -> int:
     if axis == "heads":
-        return 1 if here.alone else here.groups
+        return 1 if here.heads is None or here.heads.alone else here.heads.groups
+    if axis == "experts":
+        return here.routing.groups
     if axis == "layers":
         return 1
     return multiple or (_USUAL if has % _USUAL == 0 and has > _USUAL else 1)
+
+
+def least_of(axis: str, here: Here) -> int:
+    """The smallest size that an axis can have at all."""
+    return here.routing.least if axis == "experts" else 1
 
 
 def rounded(share: Fraction, step: int, most: int) -> int:

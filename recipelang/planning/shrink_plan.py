@@ -19,7 +19,7 @@ Setting = int | tuple[str | int | None, ...] | None
 class SizePlan(Frozen):
     """What an axis of the model has before and after it is shrunk."""
 
-    axis: Literal["ffn", "heads", "hidden", "layers"]
+    axis: Literal["ffn", "heads", "hidden", "experts", "layers"]
     before: Some
     after: Some
 
@@ -31,12 +31,21 @@ class SizePlan(Frozen):
 
 
 class CutPlan(Frozen):
-    """A dimension of a parameter that becomes shorter: `parts` times the units of its axis, of `unit` places each."""
+    """A dimension of a parameter that becomes shorter: `parts` times the units of its axis, of `unit` places each.
+
+    In several `blocks` each holds its share of the units in this way, and then `rest` places that stay.
+    """
 
     dim: Count = Field(description="of the parameter as it is stored")
-    axis: Literal["ffn", "heads", "hidden"]
+    axis: Literal["ffn", "heads", "hidden", "experts"]
     parts: Some = 1
     unit: Some = 1
+    rest: Count = 0
+    blocks: Some = 1
+
+    def places(self, units: int) -> int:
+        """How long the dimension is with so many units."""
+        return self.parts * self.unit * units + self.blocks * self.rest
 
 
 class ReshapePlan(Frozen):
@@ -48,12 +57,13 @@ class ReshapePlan(Frozen):
 
 
 class ShrinkPlan(Frozen):
-    """Neurons, heads, hidden units and layers that a one-shot stage removes. Which ones, the run finds out."""
+    """Neurons, heads, hidden units, experts and layers that a stage removes. Which ones, the run finds out."""
 
     name: str
     by: Annotated[str, known(*RANKINGS)]
     sizes: tuple[SizePlan, ...] = Field(min_length=1)
     groups: Some = Field(default=1, description="of heads, in each of which as many are kept")
+    routing: Some = Field(default=1, description="of experts: groups of the router, in each of which as many are kept")
     keep: tuple[Count, ...] = Field(default=(), description="layers that are not removed")
     reshapes: tuple[ReshapePlan, ...] = ()
     config: dict[str, Setting] = Field(description="what changes in config.json: its new values")
@@ -77,12 +87,14 @@ class ShrinkPlan(Frozen):
             raise ValueError("an axis stands twice in `sizes`")
         if ("layers" in sizes) < bool(self.keep) or len(self.keep) > sizes.get("layers", self.sizes[0]).after:
             raise ValueError("`keep` are not layers of the smaller model")
-        if "heads" in sizes and (sizes["heads"].before % self.groups or sizes["heads"].after % self.groups):
-            raise ValueError("`groups` do not divide the heads")
+        for axis, groups in (("heads", self.groups), ("experts", self.routing)):
+            if axis in sizes and (sizes[axis].before % groups or sizes[axis].after % groups):
+                raise ValueError(f"`{'groups' if axis == 'heads' else 'routing'}` do not divide the {axis}")
         for reshape in self.reshapes:
             for cut in reshape.cuts:
-                before = sizes[cut.axis].before if cut.axis in sizes else 0
-                if cut.dim >= len(reshape.shape) or reshape.shape[cut.dim] != cut.parts * cut.unit * before:
+                before, after = (sizes[cut.axis].before, sizes[cut.axis].after) if cut.axis in sizes else (0, 0)
+                whole = cut.dim < len(reshape.shape) and reshape.shape[cut.dim] == cut.places(before)
+                if not before or not whole or before % cut.blocks or after % cut.blocks:
                     raise ValueError(f"`reshapes` cut `{reshape.name[:80]}` as its shape does not allow")
         return self
 
@@ -103,5 +115,5 @@ class ShrinkPlan(Frozen):
     def shape_of(self, reshape: ReshapePlan) -> tuple[int, ...]:
         """Of a parameter afterwards."""
         after = {s.axis: s.after for s in self.sizes}
-        shorter = {c.dim: c.parts * c.unit * after[c.axis] for c in reshape.cuts}
+        shorter = {c.dim: c.places(after[c.axis]) for c in reshape.cuts}
         return tuple(shorter.get(i, n) for i, n in enumerate(reshape.shape))

@@ -67,6 +67,9 @@ class Standard(Form):
     num_attention_heads: Some | None = None
     num_hidden_layers: Count | None = None
     intermediate_size: Some | None = None
+    experts_per_token: Some | None = None
+    routing_groups: Some | None = None
+    groups_per_token: Some | None = None
     positions: int | None = None
     encoder_decoder: bool = False
     dropout: dict[str, float] = {}  # fields of the config, and their values

@@ -19,7 +19,10 @@ def block(rounds: Sequence[ShrinkPlan]) -> str:
     """What becomes smaller, by what it is ranked, what is left after each round, and that it loads."""
     first, last = rounds[0], rounds[-1]
     axes = {s.axis for r in rounds for s in r.sizes}
-    ranked = [f"units {RANKINGS[first.by].told}"] if axes - {"layers"} else []
+    ranked = [f"units {RANKINGS[first.by].told}"] if axes - {"experts", "layers"} else []
+    if "experts" in axes:
+        groups = f", as many in each of {first.routing} groups" if first.routing > 1 else ""
+        ranked.append(f"experts {RANKINGS[first.by].of_experts}{groups}")
     if "layers" in axes:
         keep = next(r.keep for r in rounds if r.to("layers"))
         kept = f" ({'layer' if len(keep) == 1 else 'layers'} {runs(keep)} kept)" if keep else ""

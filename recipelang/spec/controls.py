@@ -87,7 +87,7 @@ class DropSpec(Spec):
 
 
 class ShrinkSpec(Spec):
-    """Make the model smaller: whole neurons, heads, hidden units or layers are removed, and the rest keeps its values.
+    """Make the model smaller: whole neurons, heads, hidden units, experts or layers are removed; the rest keeps its values.
 
     In a one-shot stage, before its `prune` blocks act, or in rounds of a training stage, with training in between. What
     comes out is an ordinary model of the same type."""
@@ -136,8 +136,8 @@ class ShrinkSpec(Spec):
         str,
         Attr(
             OneOf(*RANKINGS),
-            "what neurons, heads and hidden units are ranked by: what they add on the data, their weights, or how much the "
-            "loss would change without them; layers are always ranked by how much they change their input",
+            "what neurons, heads, hidden units and experts are ranked by: what they add on the data (experts: REAP), their "
+            "weights, or how much the loss would change without them; layers are always ranked by how much they change their input",
             example="activation",
         ),
     ] = "activation"

@@ -387,6 +387,13 @@ def mixture_that_avoids_experts(monkeypatch: pytest.MonkeyPatch) -> None:
     make_avoiding(Path.cwd())
 
 
+def mixture_in_another_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers.models.mixtral.modeling_mixtral import MixtralExperts
+
+    mixture_that_avoids_experts(monkeypatch)
+    monkeypatch.setattr(MixtralExperts, "forward", lambda self, states, chosen: states)
+
+
 def two_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.model_table import make
 
@@ -538,6 +545,7 @@ CIRCUMSTANCES = {
         "{% for m in messages %}{% if loop.last or m.role != 'assistant' %}{{ m.content }} {% endif %}{% endfor %}"
     ),
     "a mixture whose router avoids two experts": mixture_that_avoids_experts,
+    "a mixture that shows no outputs of experts": mixture_in_another_form,
     "a model of an encoder and a decoder": two_stacks,
     "a migration that finds the wrong tensors": wrong_tensors,
     "the recipe is called `con.recipe`": recipe_is_called_con,

@@ -11,7 +11,8 @@ from fractions import Fraction
 import pytest
 import torch
 
-from recipelang.engine.shrink import can_shrink
+from recipelang.engine.roles import stacks_of
+from recipelang.engine.shrink import can_shrink, smaller
 from recipelang.engine.worth import Read
 from recipelang.planning.facts import read_model_facts
 from recipelang.planning.shrink import before, plan_shrink
@@ -21,10 +22,10 @@ from recipelang.values.composite import Size
 from tests.model_configs import walk_here
 from tests.model_heads import heads
 from tests.model_table import make
-from tests.model_types import TYPES
+from tests.model_types import TYPES, config_of
 
-from .steps import shrink
-from .test_shrink import Rows, logits
+from .steps import chosen, shrink
+from .test_shrink import CLASSES, Rows, logits
 
 HALF = Fraction(1, 2)
 SETS = {
@@ -35,14 +36,18 @@ SETS = {
     "layers": {"layers": 1},
     "all": {"ffn": HALF, "heads": HALF, "hidden": HALF, "layers": 1},
 }
-SAMPLE = ["modernbert", "opt", "gpt2", "olmo2", "t5", "bart"]
+SAMPLE = ["modernbert", "opt", "gpt2", "olmo2", "t5", "bart", "phi3", "gpt_neox", "falcon", "distilbert"]
 EVERY = [kind for kind in TYPES if kind not in ("reformer", "xlnet", "cohere_compass_text")]  # made otherwise
 KINDS = EVERY if os.environ.get("RECIPELANG_EVERY_TYPE") else SAMPLE
 #: what the plan lets the sample do; everything else is refused by a code
 WORKS = {
-    "modernbert": {"ffn"},
-    "opt": {"ffn", "layers"},
-    "gpt2": {"ffn", "layers"},
+    "modernbert": {"ffn", "both"},
+    "opt": {"ffn", "both", "layers", "all"},
+    "gpt2": {"ffn", "both", "layers", "all"},
+    "gpt_neox": {"ffn", "both", "layers", "all"},
+    "falcon": {"ffn", "both", "layers", "all"},
+    "phi3": {*SETS},
+    "distilbert": {"ffn", "both", "layers", "all"},
     "t5": {"ffn"},
     "bart": {"ffn"},
     "olmo2": {"ffn", "hidden", "layers"},
@@ -118,3 +123,58 @@ def test_what_the_plan_lets_shrink_computes_the_same_and_loads(tmp_path, monkeyp
         assert torch.equal(logits(type(small).from_pretrained(tmp_path / name).eval(), rows), out)
         worked.add(name)
     assert worked == WORKS.get(kind, worked)
+
+
+#: types with one matrix of queries, keys and values: more of their config, that matrix in layer 0, and the one behind it
+FUSED = {
+    "gpt2": ("gpt2", {}, "attn.c_attn", "attn.c_proj"),
+    "gpt_neox": ("gpt_neox", {}, "attention.query_key_value", "attention.dense"),
+    "persimmon": ("persimmon", {}, "self_attn.query_key_value", "self_attn.dense"),
+    "modernbert": ("modernbert", {}, "attn.Wqkv", "attn.Wo"),
+    "gpt_bigcode": ("gpt_bigcode", {"multi_query": True}, "attn.c_attn", "attn.c_proj"),
+    "gpt_bigcode, each head its own": ("gpt_bigcode", {"multi_query": False}, "attn.c_attn", "attn.c_proj"),
+    "phi3": ("phi3", {}, "self_attn.qkv_proj", "self_attn.o_proj"),
+    "falcon 7b": ("falcon", {}, "self_attention.query_key_value", "self_attention.dense"),
+    "falcon rw": ("falcon", {"multi_query": False}, "self_attention.query_key_value", "self_attention.dense"),
+    "falcon 40b": (
+        "falcon", {"new_decoder_architecture": True, "num_kv_heads": 2},
+        "self_attention.query_key_value", "self_attention.dense",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("which", FUSED)
+def test_heads_in_one_matrix_attend_as_before_to_the_units_that_stay(tmp_path, monkeypatch, which):
+    """What attention puts out for a head depends on the hidden units that stay alone, once the others are zero."""
+    kind, more, fused, behind = FUSED[which]
+    walk_here(monkeypatch)
+    config = config_of(kind)
+    for key, value in more.items():
+        setattr(config, key, value)
+    torch.manual_seed(2)
+    task = task_of(kind)
+    model = CLASSES[task].from_config(config).eval()
+    model.config.use_cache = False
+    model.save_pretrained(tmp_path)
+    facts = read_model_facts(tmp_path, task)
+    spec = ShrinkSpec(name="b", axes=(Size("heads", HALF), Size("hidden", HALF)), by="activation")
+    kept = chosen(model, plan_shrink(spec, facts, ())[0], Read(Rows(), (), 2, torch.no_grad))
+    small = smaller(model, kept)
+    layer = f"{next(stacks_of(model))}.0"
+    (hidden,), heads = [u for (axis, _), u in kept.units.items() if axis == "hidden"], kept.units["heads", layer]
+    read, put_out, large = [], [], []
+    small.get_submodule(f"{layer}.{fused}").register_forward_pre_hook(lambda m, args: read.append(args[0]))
+    small.get_submodule(f"{layer}.{behind}").register_forward_pre_hook(lambda m, args: put_out.append(args[0]))
+    logits(small)
+
+    def only(module, args):
+        whole = torch.zeros_like(args[0])
+        whole[..., hidden] = read[0]
+        return (whole,)
+
+    model.get_submodule(f"{layer}.{fused}").register_forward_pre_hook(only)
+    model.get_submodule(f"{layer}.{behind}").register_forward_pre_hook(lambda m, args: large.append(args[0]))
+    logits(model)
+    places = (heads[:, None] * 8 + torch.arange(8)).flatten()
+    torch.testing.assert_close(put_out[0], large[0][..., places])
+    assert len(heads) == 2 and put_out[0].shape[-1] == 16

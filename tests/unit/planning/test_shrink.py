@@ -6,6 +6,7 @@ import pytest
 
 from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
+from recipelang.planning.budgets import Reach, choose, counted
 from recipelang.planning.facts import read_model_facts
 from recipelang.planning.shrink import before, kept_layers, plan_shrink
 from recipelang.planning.shrink_plan import ShrinkPlan
@@ -13,7 +14,7 @@ from recipelang.report import plan_screen
 from recipelang.source import RecipeError
 from recipelang.spec.controls import ShrinkSpec
 from recipelang.values import selector as sel
-from recipelang.values.composite import Size
+from recipelang.values.composite import Budget, Size
 from tests.conftest import make_inputs
 from tests.model_configs import walk_here
 from tests.model_folders import make_folder
@@ -147,8 +148,48 @@ def test_types_in_no_table_are_asked_of_transformers(tmp_path, monkeypatch):
     cut = next(r for r in made.reshapes if r.name.endswith("0.mlp.c_fc.weight"))
     assert (cut.shape, cut.cuts[0].dim) == ((32, 128), 1), "stored inputs first"
     assert before(made, left).tensors == facts.tensors
-    assert told(facts, heads=2).startswith("E152: this release cannot shrink `heads` of a `gpt2`")
-    assert told(facts, hidden=16).startswith("E152")
+    assert told(facts, heads=2).startswith("E152: `heads` and `hidden` of a `gpt2` shrink together; write `heads -> 2`")
+    both, small = shrunk(facts, heads=2, hidden=16)
+    assert (both.config["n_inner"], both.config_before["n_inner"]) == (128, None), "it was four times `n_embd`"
+    (cut, _) = next(r for r in both.reshapes if r.name.endswith("0.attn.c_attn.weight")).cuts
+    assert (cut.axis, cut.dim, cut.parts, cut.unit) == ("heads", 1, 3, 8)
+    assert before(both, small).tensors == facts.tensors
+    slopes = saved(tmp_path / "bloom", "bloom", hidden_size=32, n_head=4, n_layer=2, vocab_size=64)
+    assert told(slopes, heads=2).startswith("E152: this release cannot shrink `heads` of a `bloom`")
+
+
+def test_heads_in_one_matrix_keep_the_keys_that_they_share(tmp_path, monkeypatch):
+    walk_here(monkeypatch)
+    sizes = {"hidden_size": 64, "num_attention_heads": 8, "num_hidden_layers": 2, "vocab_size": 64}
+    facts = saved(tmp_path, "falcon", new_decoder_architecture=True, num_kv_heads=2, **sizes)
+    made, left = shrunk(facts, heads=4, hidden=32)
+    (cut, _) = next(r for r in made.reshapes if r.name.endswith("0.self_attention.query_key_value.weight")).cuts
+    assert (cut.blocks, cut.unit, cut.rest, made.groups) == (2, 8, 16, 2)
+    assert before(made, left).tensors == facts.tensors
+    assert told(facts, heads=3, hidden=24).startswith(
+        "E153: 3 heads cannot be shared out to 2 groups of keys and values"
+    )
+
+
+def test_a_budget_counts_parameters_that_stay_beside_heads(tmp_path, monkeypatch):
+    walk_here(monkeypatch)
+    sizes = {"hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 8, "num_key_value_heads": 2}
+    facts = saved(tmp_path, "phi3", num_hidden_layers=2, vocab_size=64, pad_token_id=0, **sizes)
+    for heads in (2, 4, 6):
+        made, left = shrunk(facts, heads=heads)
+        assert counted(facts, made.reshapes, {"heads"})({"heads": heads}) == left.parameters
+
+
+def test_experts_are_counted_by_layers_that_have_some(tmp_path, monkeypatch):
+    walk_here(monkeypatch)
+    facts = saved(tmp_path, "mixtral", **{**BERT, "num_local_experts": 8, "vocab_size": 64})
+    made, left = shrunk(facts, experts=Fraction(1, 2), layers=2)
+    assert sizes(made) == {"experts": (8, 4), "layers": (4, 2)} and made.config["num_local_experts"] == 4
+    assert before(made, left).tensors == facts.tensors
+    spec = ShrinkSpec(name="b", axes=(Size("experts", None),), budget=Budget("parameters", Fraction(1, 2)))
+    assert choose(Reach(spec, facts, ())).chosen == {"experts": 3}
+    assert told(facts, experts=1) == "E170: 1 expert of each layer would be too few; write `experts -> 2`"
+    assert told(facts, ffn=8).startswith("E152: this release does not shrink the neurons of the experts of a `mixtral`")
 
 
 def test_what_a_config_cannot_say_is_refused_with_what_to_write(tmp_path):
