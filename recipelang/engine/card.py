@@ -26,7 +26,7 @@ from recipelang.storage.yaml_text import yaml_text
 from recipelang.tasks import task_of
 
 #: the head of a task -> what the Hub calls it
-_PIPELINES = {
+PIPELINES = {
     "question_answering": "question-answering",
     "sequence_classification": "text-classification",
     "token_classification": "token-classification",
@@ -68,7 +68,7 @@ def _front(plan: Plan, record: Mapping[str, Any], origin: Mapping[str, Any]) -> 
         front["datasets"] = names
     if origin.get("license"):
         front["license"] = str(origin["license"]).lower()
-    if pipeline := _PIPELINES.get(task_of(plan.model.task).head):
+    if pipeline := PIPELINES.get(task_of(plan.model.task).head):
         front["pipeline_tag"] = pipeline
     papers = [f"arxiv:{m.group(1)}" for c in origin.get("cites", []) if (m := _ARXIV.fullmatch(str(c).strip()))]
     front["tags"] = list(dict.fromkeys(["recipelang", "pruning", *origin.get("tags", []), *papers]))

@@ -10,6 +10,9 @@ recipe, a line `-----`, and what the command prints to the error stream. A line 
     given: CIRCUMSTANCE              one of `CIRCUMSTANCES`
     without: NAME                    this file is missing
 
+Of the advice of lint rules a case shows what it is about: the rule of its name, and every code in the text that it
+already has below `-----`. So a new rule that also finds something in these recipes leaves them as they are.
+
 The command `attach a.recipe NAME=VALUE` is `recipelang.attach` in a loop of one's own, for the model beside the recipe.
 
 `plan`, `run`, `resume` and `attach` find a tiny `model`, `train.json` and `dev.json` beside the recipe.
@@ -26,7 +29,7 @@ import shlex
 import shutil
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,8 +39,10 @@ import pytest
 from accelerate.tracking import GeneralTracker
 
 from recipelang.cli.main import main
+from recipelang.lint import check
 from recipelang.engine.trackers import _CLIENTS
 from recipelang.planning import prepared
+from recipelang.source import Diagnostic
 from recipelang.source.codes import codes
 from recipelang.storage import unpacking
 from tests.cases.finished import FINISHED
@@ -657,9 +662,24 @@ def prepare(case: Case, here: Path, tiny: Path | None, monkeypatch: pytest.Monke
                 raise ValueError(f"unknown key `{key}`")
 
 
+def code_of(path: Path) -> str:
+    return path.stem.partition("-")[0]
+
+
+def only_advice(wanted: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Findings of rules are those of these codes, whatever other rules there are."""
+    every = check._findings
+
+    def found(*arguments: Any) -> Iterator[Diagnostic]:
+        return (d for d in every(*arguments) if d.code in wanted)
+
+    monkeypatch.setattr(check, "_findings", found)
+
+
 @pytest.mark.parametrize("path", CASES, ids=lambda p: p.stem)
 def test_diagnostic_is_shown_as_written(path, here, monkeypatch, capsys, request):
     case = read(path)
+    only_advice({code_of(path), *re.findall(r"\bL\d{3}\b", case.shown)}, monkeypatch)
     command = shlex.split(case.value("command", "validate a.recipe"))
     tiny = request.getfixturevalue("tiny") if command[0] not in ("validate", "migrate") else None
     prepare(case, here, tiny, monkeypatch)
@@ -675,15 +695,15 @@ def test_diagnostic_is_shown_as_written(path, here, monkeypatch, capsys, request
         write(path, case)
     write_it = f"`RECIPELANG_UPDATE_CASES=1 pytest -n 0 tests/cases -k {path.stem}` writes it: read the difference"
     assert shown == case.shown, write_it
-    assert f"[{path.stem.partition('-')[0]}]" in shown
+    assert f"[{code_of(path)}]" in shown
 
 
 def test_every_code_has_a_case():
-    assert sorted(set(codes()) - {path.stem.partition("-")[0] for path in CASES}) == []
+    assert sorted(set(codes()) - {code_of(path) for path in CASES}) == []
 
 
 def test_every_case_is_of_a_code():
-    assert [path.name for path in CASES if path.stem.partition("-")[0] not in codes()] == []
+    assert [path.name for path in CASES if code_of(path) not in codes()] == []
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda p: p.stem)

@@ -7,12 +7,15 @@ import itertools
 import pytest
 import torch
 
+from recipelang.methods import METHODS
 from recipelang.modifiers.prune import make
 from recipelang.pruning.inputs import Gram, Squares
 from recipelang.pruning.scores import Select, sparsegpt
 from recipelang.source import RecipeError
 
 ROWS, COLUMNS, TOKENS = 6, 16, 200
+#: every method that looks at inputs, one that is added too
+LOOKING = [m.name for m in METHODS.values() if m.looks_at == "inputs"]
 
 
 @pytest.fixture
@@ -163,10 +166,12 @@ def test_counts_are_exact_whatever_the_blocks(layer, zeros, block):
     assert int((~keep).sum()) == zeros
 
 
-def test_tiles_go_as_wholes(layer):
+@pytest.mark.parametrize("method", LOOKING)
+def test_tiles_go_as_wholes(layer, method):
     weight, inputs = layer
-    for method in ("sparsegpt", "wanda"):
-        _, keep = fit(method, weight, inputs, 48, Select("block", (2, 4), "uniform"), **{"block": 8})
+    if "block" in METHODS[method].patterns:
+        width = {"block": 8} if any(a.name == "block" for a in METHODS[method].arguments) else {}
+        _, keep = fit(method, weight, inputs, 48, Select("block", (2, 4), "uniform"), **width)
         tiles = keep.view(3, 2, 4, 4).sum((1, 3))
         assert int((~keep).sum()) == 48 and set(tiles.flatten().tolist()) == {0, 8}
 
@@ -206,6 +211,13 @@ def test_input_that_is_always_zero_stands_alone(layer):
     torch.testing.assert_close(dead, weight * halves(weight.abs()))
 
 
+@pytest.mark.parametrize("method", LOOKING)
+def test_an_expert_that_no_token_reached_is_pruned_by_magnitude(layer, method):
+    weight, inputs = layer
+    new, keep = fit(method, weight, inputs[:0], 48, Select("unstructured", (0, 0), "uniform"))
+    assert torch.equal(keep, halves(weight.abs())) and torch.equal(new, weight * keep)
+
+
 def test_too_few_tokens_for_the_damping_are_an_error(layer):
     weight, inputs = layer
     with pytest.raises(RecipeError) as refused:
@@ -236,7 +248,7 @@ def test_the_factor_takes_the_place_of_its_matrix_and_keeps_the_bits():
     assert torch.equal(gram, x.T @ x)
 
 
-@pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
+@pytest.mark.parametrize("method", LOOKING)
 @pytest.mark.parametrize("odd", [float("inf"), float("nan")])
 def test_inputs_that_are_not_finite_rank_nothing(layer, method, odd):
     weight, inputs = layer

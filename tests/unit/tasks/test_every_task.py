@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from recipelang.cli.starter import LIBRARY, TASKS as WRITTEN
+from recipelang.engine.card import PIPELINES
 from recipelang.planning.families import HEADS
 from recipelang.spec.blocks import ColumnsSpec, DataSpec
 from recipelang.spec.metrics import MEASURES, METRICS, MORE_METRICS
@@ -40,6 +41,14 @@ def test_what_a_task_names_is_there(name):
     assert any(task.head in heads for heads in HEADS.values()) or name == "text_to_text"
     assert task.classes is None or task.gives == "scores"
     assert {*METRICS[name], *MORE_METRICS.get(name, ())} <= MEASURES.keys()
+
+
+@every_task
+def test_the_hub_has_a_word_for_the_head_of_a_task(name):
+    head = task_of(name).head
+    assert head in PIPELINES, (
+        f"add `{head}` to `PIPELINES` of `engine/card.py`: a model card names the Hub's word for it"
+    )
 
 
 @every_task
