@@ -39,8 +39,8 @@ import pytest
 from accelerate.tracking import GeneralTracker
 
 from recipelang.cli.main import main
-from recipelang.lint import check
 from recipelang.engine.trackers import _CLIENTS
+from recipelang.lint import check
 from recipelang.planning import prepared
 from recipelang.source import Diagnostic
 from recipelang.source.codes import codes
