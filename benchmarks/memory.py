@@ -128,6 +128,8 @@ CASES: dict[str, Case] = {
     "wanda, evaluated": Case("llama", "causal_lm", WIDE, shot("wanda") + EVALUATE, 256),
     "wanda, bf16": Case("llama", "causal_lm", WIDE, shot("wanda"), 256, ", dtype = bf16"),
     "sparsegpt": Case("llama", "causal_lm", WIDE, shot("sparsegpt"), 256),
+    "alps": Case("llama", "causal_lm", WIDE, shot("alps(iterations = 6)"), 256),
+    "alps on disk": Case("llama", "causal_lm", DEEP, shot("alps(iterations = 6)"), 256, ", dtype = bf16", offload=True),
     "wanda on disk": Case("llama", "causal_lm", DEEP, shot("wanda"), 256, ", dtype = bf16", offload=True),
     "wanda on disk, evaluated": Case("llama", "causal_lm", DEEP, shot("wanda") + EVALUATE, 256, ", dtype = bf16",
                                      offload=True),

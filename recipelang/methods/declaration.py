@@ -40,6 +40,7 @@ class Memory:
     input: int = 0  # for each input of a target, of the targets of one layer at a time
     pair: int = 0  # for each pair of inputs of a target, of the targets of one layer at a time
     made: int = 0  # for each pair of inputs of one target at a time, of what was gathered, and in its place afterwards
+    beside: int = 0  # for each pair of inputs of one target at a time, while it is done, beside what was made
     fitted: int = 0  # for each weight of one target at a time, while it is done
 
     def statistics(self, inputs: int) -> int:

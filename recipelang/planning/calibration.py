@@ -71,7 +71,7 @@ def _work(reads: Sequence[_Read], memory: Memory) -> Work:
             statistics = max(statistics, held + more)
             held += more - memory.statistics(r.inputs)
             made.add(r.shared)
-        fitted = max(fitted, statistics, held + memory.fitted * r.weights)
+        fitted = max(fitted, statistics, held + memory.fitted * r.weights + memory.beside * r.inputs**2)
         left[r.shared] -= 1
         if not left[r.shared]:
             held -= more or memory.statistics(r.inputs)

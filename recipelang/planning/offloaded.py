@@ -25,7 +25,7 @@ def check_offloaded(plan: Plan) -> None:
     for prune in (p for s in plan.stages for p in s.prunes):
         method = METHODS[prune.method]
         if method.scheduled and not (method.looks_at == "inputs" or (method.looks_at == "weights" and method.shards)):
-            help = f"choose `wanda`, `sparsegpt`, `magnitude` or `random`, or {_ELSE}"
+            help = f"choose `wanda`, `sparsegpt`, `alps`, `magnitude` or `random`, or {_ELSE}"
             notes = ["it ranks by gradients, which a pass through the whole model gives"]
             raise fail("E223", f"`{prune.method}` needs all weights in memory", notes=notes, help=help)
     if more := others(plan.export):

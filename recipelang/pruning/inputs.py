@@ -53,6 +53,7 @@ class Gram(Gathered):
     def __init__(self, sums: Tensor) -> None:
         super().__init__(sums)
         self.factor: Tensor | None = None  # what was made of the sums, in their place
+        self.roots = sums.new_empty(0)  # of their diagonal, where a method divided by them
 
     @classmethod
     def empty(cls, inputs: int, device: torch.device) -> Gram:

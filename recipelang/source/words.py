@@ -45,6 +45,12 @@ def listed(names: Sequence[str], most: int = 12, *, mark: str = "`", longest: in
     return ", ".join(f"{mark}{n[:longest]}{mark}" for n in names[:most]) + more
 
 
+def both(names: Sequence[str]) -> str:
+    """All of some names: "`a`", "`a` and `b`", "`a`, `b` and `c`"."""
+    *first, last = (f"`{n}`" for n in names)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def _three_digits(value: float) -> str:
     return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
 

@@ -20,6 +20,7 @@ from recipelang.kinds.tensors import Pattern, Selector
 from recipelang.kinds.terms import LOGITS, Kept, Terms
 from recipelang.kinds.text import percent
 from recipelang.methods import METHODS
+from recipelang.source.words import both
 from recipelang.spec.attribute import ANY, Attr, Spec, conflict, refusal
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec, ShrinkSpec
 from recipelang.spec.metrics import MEASURES, TASKS
@@ -31,7 +32,7 @@ from recipelang.values.quantities import Quantity, Time
 
 _strings = ListOf(Text())
 #: methods that gather inputs, as a text
-LAYER_BY_LAYER = " and ".join(f"`{m.name}`" for m in METHODS.values() if m.looks_at == "inputs")
+LAYER_BY_LAYER = both([m.name for m in METHODS.values() if m.looks_at == "inputs"])
 
 #: rows of which a share of a mixture may be one
 FINEST = 1_000_000

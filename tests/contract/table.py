@@ -44,7 +44,7 @@ IN_ONE_SHOT = """
 ## In one shot
 
 With `mode = one_shot`, no step is taken. Counts are exact and a repeated run gives the same bits, on an encoder and on a
-decoder. Methods that need steps are refused in one-shot stages, and `wanda` and `sparsegpt` outside of them (`E054`).
+decoder. Methods that need steps are refused in one-shot stages; `wanda`, `sparsegpt` and `alps` outside of them (`E054`).
 
 """
 COLUMNS = ("method", "pattern", "scope", "exact", "resumed", "copies", "shards", "refused, or why it is so")

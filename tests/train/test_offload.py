@@ -45,6 +45,8 @@ HOW = (
     "method = wanda",
     "method = wanda, order = parallel, pattern = 2:4",
     "method = sparsegpt(block = 16)",
+    "method = alps",
+    "method = alps(scope = row), pattern = 2:4",
     "method = magnitude(scope = uniform)",
     "method = random(scope = erk)",
     "method = magnitude(scope = global)",
@@ -95,6 +97,7 @@ MORE = {
     "magnitude(scope = uniform)": "magnitude(scope = uniform)",
     "wanda": "wanda",
     "sparsegpt(block = 16)": "sparsegpt(block = 16)",
+    "wanda(scope = row)": "alps(scope = uniform)",
     "magnitude(scope = global)": "magnitude(scope = global)",
     "wanda(scope = uniform)": "magnitude(scope = global)",
 }
@@ -217,6 +220,7 @@ def test_what_needs_its_weights_in_memory_is_refused(decoder, tmp_path, change, 
     ("mixtral", "method = magnitude(scope = uniform)"),
     ("mixtral", "method = wanda"),
     ("qwen2_moe", "method = sparsegpt(block = 16)"),
+    ("qwen2_moe", "method = alps"),
     ("qwen3_moe", "method = magnitude(scope = global)"),
 ])  # fmt: skip
 def test_experts_that_files_hold_one_by_one_are_the_same_too(decoder, tmp_path, monkeypatch, kind, how):

@@ -26,7 +26,7 @@ from .steps import run, same, weights
 
 RECIPE = """recipe 1 "shot"
 
-param method: one_of(magnitude, random, wanda, sparsegpt, obert) = sparsegpt
+param method: one_of(magnitude, random, wanda, sparsegpt, alps, obert) = sparsegpt
 param share: ratio in 0%..100% = 50%
 
 model { base = "model", task = causal_lm }
@@ -45,7 +45,7 @@ stage cut {
   prune weights {
     targets = @linear & @decoder
     never = @embeddings | @head
-    method = if method == sparsegpt then sparsegpt(block = 16) else if method == wanda then wanda else if method == magnitude then magnitude else if method == random then random else obert(block = 8, gradients = 4, batch = 4, scope = uniform)
+    method = if method == sparsegpt then sparsegpt(block = 16) else if method == wanda then wanda else if method == alps then alps else if method == magnitude then magnitude else if method == random then random else obert(block = 8, gradients = 4, batch = 4, scope = uniform)
     sparsity = share
   }
 }
@@ -183,7 +183,7 @@ def test_a_layer_without_targets_is_passed_through_and_nothing_is_left_behind(de
 
 
 # --------------------------------------------------------------------------- recipes
-@pytest.mark.parametrize("method", ["magnitude", "random", "wanda", "sparsegpt", "obert"])
+@pytest.mark.parametrize("method", ["magnitude", "random", "wanda", "sparsegpt", "alps", "obert"])
 def test_a_trained_decoder_is_pruned_in_one_shot(decoder, tmp_path, method):
     result = run(decoder(), tmp_path / "out", params=(f"method={method}",))
     assert not result.failed and result.gained == {}
