@@ -261,7 +261,8 @@ def _less_memory(run: Course) -> str:
         name, batch = run.measuring.name, run.measuring.batch
         return f"set `batch` of `evaluate {name}` below {batch}: the same metrics in less memory"
     stage = run.plan.stages[min(run.position.stage, len(run.plan.stages) - 1)]
-    if stage.micro_batch > 1 and not compares_batches(run.plan, stage):
+    whole = compares_batches(run.plan, stage) or any(t.kind == "squarehead" for d in stage.distills for t in d.terms)
+    if stage.micro_batch > 1 and not whole:
         return f"set `micro_batch` of stage `{stage.name}` below {stage.micro_batch}: the same steps in less memory"
     if stage.steps and not stage.activation_checkpointing and run.model.supports_gradient_checkpointing:
         return f"set `activation_checkpointing = true` in stage `{stage.name}`: the same steps in less memory"

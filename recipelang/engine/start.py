@@ -98,6 +98,11 @@ def may_start(plan: Plan, shard: bool = False) -> None:
             notes = [f"stage `{stage.name}` compares each text with all pairs of its batch"]
             help = "start one process, or train on pairs with a score"
             raise fail("E055", "this release cannot divide such a batch among processes", notes=notes, help=help)
+        whole = any(t.kind == "squarehead" for d in stage.distills for t in d.terms)
+        if whole and processes.world() > 1:
+            notes = [f"stage `{stage.name}` divides a sum over the batch by another"]
+            help = "start one process, or match `hidden`, which is a mean over items: `hidden(0..-1)`"
+            raise fail("E271", "`squarehead` needs the whole batch in one process", notes=notes, help=help)
         inner = next((t.kind for d in stage.distills for t in d.terms if t.kind != "output"), None)
         if (
             shard and inner and plan.model.pooling

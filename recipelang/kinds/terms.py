@@ -1,4 +1,4 @@
-"""What distillation compares: `logits`, outputs by name, `hidden(...)`, `attention(...)`, or a list of them.
+"""What distillation compares: `logits`, outputs by name, `hidden(...)`, `attention(...)` and others, or a list of them.
 
 In brackets stand pairs of layers, counted from 0, and a weight: `hidden(1 -> 3, 2 -> 6, weight = 0.1)`.
 """
@@ -19,9 +19,13 @@ from recipelang.values.composite import Applied, Arrow, Between, LayerPairs, Sch
 from recipelang.values.quantities import Quantity
 
 OUTPUTS = ("logits", "start_logits", "end_logits", "embeddings")
+#: all outputs again, from the student's side
+REVERSE = "reverse_kl"
+#: states as `hidden`, a ratio of sums over the whole batch
+SQUAREHEAD = "squarehead"
 #: what a layer gives
-INNER = ("hidden", "attention")
-NAMES = (*OUTPUTS, *INNER)
+INNER = ("hidden", "attention", SQUAREHEAD)
+NAMES = (*OUTPUTS, REVERSE, *INNER)
 
 LOGITS = (Term("logits"),)
 
@@ -34,7 +38,10 @@ class Terms(Listing):
 
     name = "list<term>"
     symbols = NAMES
-    doc = "one output to match or a list: outputs by name, `hidden(1 -> 3, weight = 0.1)`, `attention(0..5)`"
+    doc = (
+        "one output to match or a list: outputs by name, `hidden(1 -> 3, weight = 0.1)`, `attention(0..5)`, "
+        "`squarehead`, `reverse_kl`"
+    )
 
     @property
     def json(self) -> Mapping[str, object]:  # type: ignore[override]
@@ -48,7 +55,7 @@ class Terms(Listing):
         found = tuple(_term(item) for item in (value if isinstance(value, tuple) else (value,)))
         if not found:
             raise Mismatch("E024", "there is nothing to match", "write `logits`, or remove `on`")
-        _not_twice(Counter(term.name for term in found if term.name in OUTPUTS))
+        _not_twice(found)
         return found
 
     def check(self, value: object) -> None:
@@ -57,11 +64,11 @@ class Terms(Listing):
         for term in value:
             if term.name not in NAMES:
                 raise Mismatch("E022", f"unknown name `{term.name}`")
-            if term.layers and term.name in OUTPUTS:
+            if term.layers and term.name not in INNER:
                 raise Mismatch("E024", f"`{term.name}` has no layers")
             if term.weight is not None:
                 _WEIGHT.check(term.weight)
-        _not_twice(Counter(term.name for term in value if term.name in OUTPUTS))
+        _not_twice(value)
 
     def written(self, form: object) -> str:
         return from_form.listed(form, from_form.term)
@@ -71,8 +78,9 @@ def _object(properties: dict[str, object], required: str) -> dict[str, object]:
     return {"type": "object", "properties": properties, "required": [required], "additionalProperties": False}
 
 
-def _not_twice(outputs: Counter[str]) -> None:
-    for name, times in outputs.items():
+def _not_twice(terms: tuple[Term, ...]) -> None:
+    outputs = Counter(term.name for term in terms if term.name in OUTPUTS)
+    for name, times in [*outputs.items(), (REVERSE, sum(term.name == REVERSE for term in terms))]:
         if times > 1:
             raise Mismatch("E026", f"`{name}` is given twice", "keep one of them", subject=name)
     if "logits" in outputs and len(outputs) > 1:
@@ -117,8 +125,9 @@ def _weight(value: object, span: Span) -> Schedule | None:
 
 
 def _layers(function: str, value: object, span: Span) -> LayerPairs:
-    if function in OUTPUTS:
-        raise Mismatch("E024", f"`{function}` has no layers", "only `hidden` and `attention` have layers", span=span)
+    if function not in INNER:
+        help = "only `hidden`, `attention` and `squarehead` have layers"
+        raise Mismatch("E024", f"`{function}` has no layers", help, span=span)
     match value:
         case Arrow(start, end):
             first = _layer(start, span)

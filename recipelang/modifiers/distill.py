@@ -7,7 +7,7 @@ trained beside the model, in a group of the optimizer of its own; it is in check
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recipelang.modifiers.distill_terms import attention_loss, embedding_loss, hidden_loss, kd_loss, number_loss
+from recipelang.modifiers.distill_terms import (
+    attention_loss,
+    embedding_loss,
+    hidden_loss,
+    kd_loss,
+    number_loss,
+    reverse_loss,
+    squarehead_loss,
+)
 from recipelang.modifiers.modifier import Modifier, State, misshapen
 from recipelang.planning.types import DistillPlan, TermPlan
 from recipelang.schedules.stepwise import at
@@ -25,8 +33,12 @@ from recipelang.source import fail
 Teacher = Callable[[State], Any]
 
 #: kinds of terms that compare outputs of the model, and not of its layers
-OUTPUTS = ("output", "number")
-_ASKS = {"hidden": "output_hidden_states", "attention": "output_attentions"}
+OUTPUTS = ("output", "number", "reverse")
+_ASKS = {
+    "hidden": "output_hidden_states",
+    "squarehead": "output_hidden_states",
+    "attention": "output_attentions",
+}
 
 
 def asked(plan: DistillPlan) -> tuple[str, ...]:
@@ -184,21 +196,29 @@ class Distill(Modifier):
         parts: list[Tensor] = []
         if self.outputs:
             mask = self.compared(state.batch)
-            each = [
-                at(term.weight, state.step)
-                * _apart(term.kind, name, getattr(ours, name), getattr(known, name), temperature, mask)
-                for name, term in self.outputs
-            ]
-            parts.append(torch.stack(each).mean())
+            for some in self._outputs():
+                each = [
+                    at(term.weight, state.step)
+                    * _apart(term.kind, name, getattr(ours, name), getattr(known, name), temperature, mask)
+                    for name, term in some
+                ]
+                parts.append(torch.stack(each).mean())
         for number, term in enumerate(self.plan.terms):
             weight = at(term.weight, state.step)
             if term.kind not in OUTPUTS and weight:
                 each = [self._inner(term.kind, number, pair, ours, known, state) for pair in term.layers]
-                parts.append(weight * torch.stack(each).mean())
+                stacked = torch.stack(each)
+                parts.append(weight * (stacked.sum() if term.kind == "squarehead" else stacked.mean()))
         if parts:
             return torch.stack(parts).sum()
         assert state.loss is not None
         return state.loss * 0.0  # every weight is 0 at this step
+
+    def _outputs(self) -> Iterator[list[tuple[str, TermPlan]]]:
+        """Those of one direction share a term, their mean."""
+        for reverse in (False, True):
+            if some := [(name, term) for name, term in self.outputs if (term.kind == "reverse") == reverse]:
+                yield some
 
     def _inner(self, kind: str, number: int, pair: tuple[int, int], ours: Any, known: Any, state: State) -> Tensor:
         mask = state.batch["attention_mask"].flatten(0, -2)  # choices of a question are items of their own
@@ -210,7 +230,8 @@ class Distill(Modifier):
         if weight is not None:
             with torch.autocast(states.device.type, enabled=False):
                 states = F.linear(states.float(), weight)
-        return hidden_loss(states, known.hidden_states[teacher + 1], mask)
+        compared = squarehead_loss if kind == "squarehead" else hidden_loss
+        return compared(states, known.hidden_states[teacher + 1], mask)
 
 
 def _apart(kind: str, name: str, ours: Tensor, known: Tensor, temperature: float, mask: Tensor | None) -> Tensor:
@@ -226,7 +247,7 @@ def _apart(kind: str, name: str, ours: Tensor, known: Tensor, temperature: float
         notes = [f"`{name}` has the shape {tuple(ours.shape)}; a softmax over one logit is always 1"]
         help = "write `task = regression` if it is a number"
         raise fail("E086", f"`{name}` has no classes to compare", help=help, notes=notes)
-    return kd_loss(ours, known, temperature, mask)
+    return (reverse_loss if kind == "reverse" else kd_loss)(ours, known, temperature, mask)
 
 
 def _key(term: int, pair: tuple[int, int]) -> str:

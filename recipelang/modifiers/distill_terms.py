@@ -1,4 +1,4 @@
-"""What student and teacher are compared in, as pure functions of tensors. Every one is a mean over items.
+"""What student and teacher are compared in, as pure functions of tensors. Every one but SquareHead is a mean over items.
 
 So a batch gives the same loss however it is cut into micro-batches. `mask` is [items, tokens], 0 at padding.
 """
@@ -37,6 +37,21 @@ def kd_loss(student: Tensor, teacher: Tensor, temperature: float, mask: Tensor |
     return within * temperature**2
 
 
+def reverse_loss(student: Tensor, teacher: Tensor, temperature: float, mask: Tensor | None = None) -> Tensor:
+    """T²·KL(softmax(student/T) ‖ softmax(teacher/T)), otherwise as `kd_loss`: the student pays for what the teacher would
+    not say, and not for what it leaves out. The divergence of MiniLLM (arXiv 2306.08543), of each token by itself and on the
+    data's own texts; there it is of whole texts that the student writes.
+    """
+    s = F.log_softmax(student.float() / temperature, dim=-1)
+    t = F.log_softmax(teacher.float() / temperature, dim=-1)
+    lacks = t.isneginf()  # a choice that an item has not, filled in before there are products of it
+    s, t = s.masked_fill(lacks, 0.0), t.masked_fill(lacks, 0.0)
+    apart = (s.exp().masked_fill(lacks, 0.0) * (s - t)).sum(-1)
+    if mask is None or student.dim() != 3:
+        return apart.mean() * temperature**2
+    return ((apart * mask).sum(-1) / mask.sum(-1).clamp_min(1)).mean() * temperature**2
+
+
 def embedding_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """1 less the cosine of student's and teacher's embedding of a text, mean over texts, then over items.
 
@@ -63,6 +78,16 @@ def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     keep = mask.unsqueeze(-1).float()
     s, t = student.float() * keep, teacher.float() * keep
     return ((s - t).square().sum((1, 2)) / t.square().sum((1, 2)).clamp_min(torch.finfo(torch.float32).tiny)).mean()
+
+
+def squarehead_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """MSE(t, s) / MSE(t, 0) over all tokens of the batch, of one layer; SquareHead (arXiv 2310.06927) adds up the layers.
+
+    States are [items, tokens, width]. The only term that is no mean over items: a batch that is cut has other ratios.
+    """
+    keep = mask.unsqueeze(-1).float()
+    s, t = student.float() * keep, teacher.float() * keep
+    return (s - t).square().sum() / t.square().sum().clamp_min(torch.finfo(torch.float32).tiny)
 
 
 def attention_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:

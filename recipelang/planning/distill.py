@@ -1,4 +1,4 @@
-"""A teacher for a student, and the terms of their distillation: pairs of layers, widths to bridge. E073, E080."""
+"""A teacher for a student, and the terms of their distillation: pairs of layers, widths to bridge. E073, E080, E271, E272."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from recipelang.kinds.terms import INNER
+from recipelang.kinds.terms import INNER, REVERSE, SQUAREHEAD
 from recipelang.planning import numbers
 from recipelang.planning.facts import ModelFacts, read_model_facts
 from recipelang.planning.families import label_count, label_names
 from recipelang.planning.types import Segment, TermPlan
 from recipelang.planning.weights import check_weights
 from recipelang.source import RecipeError, fail
+from recipelang.spec.blocks import StageSpec
 from recipelang.tasks import task_of
 from recipelang.tasks.config_defaults import token_types
 from recipelang.tasks.pooling import pooling_of
@@ -75,6 +76,12 @@ def plan_term(term: Term, student: ModelFacts, teacher: ModelFacts, segments: Se
     """`segments` puts a weight on the steps of the stage."""
     plain = (Segment(shape="constant", start=1, end=1, first=0, last=steps - 1),)
     weight = plain if term.weight is None else segments(term.weight)
+    if term.name == REVERSE:
+        if not task_of(student.task).softmax:
+            notes = [f"the outputs of {student.task} are no probabilities"]
+            help = "write `on = logits`: it compares what this task has"
+            raise fail("E272", f"`{REVERSE}` needs outputs that are distributions", help=help, notes=notes)
+        return TermPlan(kind="reverse", output="logits", weight=weight)
     if term.name not in INNER:
         if task_of(student.task).gives == "embeddings" and _width(student) != _width(teacher):
             notes = [f"teacher {_width(teacher)}, student {_width(student)} numbers in an embedding"]
@@ -84,13 +91,23 @@ def plan_term(term: Term, student: ModelFacts, teacher: ModelFacts, segments: Se
         return TermPlan(kind=kind, output=term.name, weight=weight)
     pairs = tuple(dict.fromkeys(_pairs(term, student.layers, teacher.layers)))
     widths = None
-    if term.name == "hidden" and _width(student) != _width(teacher):
+    if term.name in ("hidden", SQUAREHEAD) and _width(student) != _width(teacher):
         widths = (_width(student), _width(teacher))
     if term.name == "attention" and _heads(student) != _heads(teacher):
         notes = [f"teacher {_heads(teacher)}, student {_heads(student)} heads"]
         help = "match `hidden` instead, or choose a teacher with the same number of heads"
         raise fail("E080", "teacher and student have different numbers of attention heads", help=help, notes=notes)
     return TermPlan(kind=term.name, layers=pairs, widths=widths, weight=weight)  # type: ignore[arg-type]
+
+
+def check_whole(spec: StageSpec) -> bool:
+    """E271 for a batch in parts where a term is a ratio over all of it."""
+    whole = any(term.name == SQUAREHEAD for d in spec.distills for term in d.on)
+    if whole and spec.micro_batch not in (None, spec.batch):
+        notes = ["it divides a sum over the batch by another: sums over its parts have other ratios"]
+        help = "remove `micro_batch`, or match `hidden`, which is a mean over items: `hidden(0..-1)`"
+        raise fail("E271", f"`{SQUAREHEAD}` needs the whole batch in one forward pass", help=help, notes=notes)
+    return True
 
 
 def at_same_depth(layer: int, layers: int, teacher_layers: int) -> int:
@@ -103,7 +120,7 @@ def at_same_depth(layer: int, layers: int, teacher_layers: int) -> int:
 
 
 def _pairs(term: Term, ours: int, theirs: int) -> Iterator[tuple[int, int]]:
-    everything = LayerPairs(0, -1) if term.name == "attention" else LayerPairs(-1, -1)
+    everything = LayerPairs(-1, -1) if term.name == "hidden" else LayerPairs(0, -1)
     for pairs in term.layers or (everything,):
         first, last = _layer(pairs.first, ours, "student"), _layer(pairs.last, ours, "student")
         if first > last:

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 
-from recipelang.kinds.terms import INNER
+from recipelang.kinds.terms import INNER, REVERSE
 from recipelang.methods import METHODS
 from recipelang.planning import calibration, compat, controls, match as matching, schedule
 from recipelang.planning.budget_plan import BudgetPlan
@@ -15,7 +15,7 @@ from recipelang.planning.budgets import Reach
 from recipelang.planning.context import Context
 from recipelang.planning.data import class_counts
 from recipelang.planning.data_plan import DataPlan
-from recipelang.planning.distill import plan_term, read_teacher
+from recipelang.planning.distill import check_whole, plan_term, read_teacher
 from recipelang.planning.facts import ModelFacts, model_digest
 from recipelang.planning.figures import Claimed, Models, foresee, judge_foreseen, plan_figures
 from recipelang.planning.losses import can_be_counted, plan_loss
@@ -97,6 +97,8 @@ class Stages(Context):
             self.say("E077", "`batch` is not a multiple of `micro_batch`", f"{path}.micro_batch", help)
             return None
         if not in_batch_fits(self.recipe, spec, self.data.get(spec.data), self.found):
+            return None
+        if self.guard(f"{path}.micro_batch", lambda: check_whole(spec)) is None:
             return None
         clock = _clock(spec)
         rate = clock.segments(
@@ -314,7 +316,7 @@ class Stages(Context):
         ]
         has = self.task.outputs
         for term in spec.on:
-            if term.name not in (*INNER, "logits", *has):
+            if term.name not in (*INNER, REVERSE, "logits", *has):
                 message = f"a model for {self.recipe.model.task} has no `{term.name}`"
                 self.say("E054", message, f"{path}.on", "write `logits`: every output of the task")
                 return None

@@ -146,8 +146,9 @@ def _covers(schedule: tuple[Segment, ...], steps: int, low: float, high: float, 
 class TermPlan(Frozen):
     """What student and teacher are compared in; the terms of a distillation are added up."""
 
-    kind: Literal["output", "number", "hidden", "attention"] = Field(
-        description="`output`: the logits of a distribution; `number`: an output that is a number itself"
+    kind: Literal["output", "number", "reverse", "hidden", "attention", "squarehead"] = Field(
+        description="`output`: the logits of a distribution; `reverse`: the same from the student's side; `number`: an "
+        "output that is a number itself"
     )
     output: str = Field(default="", description="its name; `logits` stands for every output of the task")
     layers: tuple[tuple[Count, Count], ...] = Field(default=(), description="the student's and the teacher's, from 0")

@@ -122,3 +122,14 @@ def test_the_ladder_of_the_reference_plans(both):
     once.write_text(HEAD + LADDER + "\nevaluate dev { }\n", "utf-8")
     plan = planned(str(once))[1]
     assert [s.prunes[0].events[-1].sparsity for s in plan.stages[1:]] == [0.5, 0.67, 0.75]
+
+
+def test_a_stage_taught_as_squarehead_and_from_the_student_side_resumes(both, tmp_path):
+    once, _ = both
+    terms = "on = [reverse_kl, squarehead(weight = 0.1)]"
+    once.write_text(ONCE.replace("on = logits", terms), "utf-8")
+    plan = planned(str(once))[1]
+    assert [(t.kind, len(t.layers)) for t in plan.stages[1].distills[0].terms] == [("reverse", 0), ("squarehead", 2)]
+    run(once, tmp_path / "whole")
+    assert stopped_often(once, tmp_path / "cut", 9) >= 1
+    assert same(weights(tmp_path / "cut"), weights(tmp_path / "whole"))

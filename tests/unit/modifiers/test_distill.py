@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from recipelang.modifiers.distill import Distill
-from recipelang.modifiers.distill_terms import hidden_loss, kd_loss
+from recipelang.modifiers.distill_terms import hidden_loss, kd_loss, reverse_loss, squarehead_loss
 from recipelang.modifiers.modifier import State
 from recipelang.planning.types import DistillPlan, Segment, TermPlan
 from recipelang.pruning.masks import Masks
@@ -61,6 +61,18 @@ def test_terms_are_added_with_their_weights_and_mixed_with_the_task():
     logits = (kd_loss(ours.start_logits, known.start_logits, 2) + kd_loss(ours.end_logits, known.end_logits, 2)) / 2
     pairs = [hidden_loss(ours.hidden_states[s + 1], known.hidden_states[t + 1], mask) for s, t in ((0, 2), (2, 1))]
     expected = 0.25 * 2.0 + 0.75 * (logits + 0.1 * sum(pairs) / 2)
+    torch.testing.assert_close(loss_at(distill, state), expected)
+
+
+def test_squarehead_adds_up_its_layers_and_the_other_direction_is_a_term_of_its_own():
+    squarehead = TermPlan(kind="squarehead", layers=((0, 2), (2, 1)), weight=still(0.5))
+    reverse = TermPlan(kind="reverse", output="logits", weight=still(3.0))
+    distill, state, known = make(output("logits"), reverse, squarehead, hardness=still(1.0))
+    assert distill.asks == ("output_hidden_states",)
+    ours, mask = outputs(0), state.batch["attention_mask"]
+    each = [(getattr(ours, n), getattr(known, n), 2) for n in ("start_logits", "end_logits")]
+    pairs = [squarehead_loss(ours.hidden_states[s + 1], known.hidden_states[t + 1], mask) for s, t in ((0, 2), (2, 1))]
+    expected = sum(kd_loss(*e) for e in each) / 2 + 3 * sum(reverse_loss(*e) for e in each) / 2 + 0.5 * sum(pairs)
     torch.testing.assert_close(loss_at(distill, state), expected)
 
 

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from recipelang.modifiers.distill_terms import attention_loss, hidden_loss, kd_loss, number_loss
+from recipelang.modifiers.distill_terms import (
+    attention_loss,
+    hidden_loss,
+    kd_loss,
+    number_loss,
+    reverse_loss,
+    squarehead_loss,
+)
 
 LENGTHS = [5, 3, 1]  # tokens of three items, padded to 6
 MASK = torch.tensor([[1] * n + [0] * (6 - n) for n in LENGTHS])
@@ -26,6 +33,43 @@ def test_logits(random, temperature):
     p, q = softmax(t / temperature), softmax(s / temperature)
     expected = temperature**2 * np.mean((p * np.log(p / q)).sum(-1))
     assert float(kd_loss(torch.tensor(s), torch.tensor(t), temperature)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 5.5])
+def test_logits_from_the_student_side(random, temperature):
+    s, t = random.normal(size=(2, 3, 6)) * 4
+    p, q = softmax(t / temperature), softmax(s / temperature)
+    expected = temperature**2 * np.mean((q * np.log(q / p)).sum(-1))
+    assert float(reverse_loss(torch.tensor(s), torch.tensor(t), temperature)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_tokens_from_the_student_side_are_means_over_items(random):
+    s, t = random.normal(size=(2, 3, 6, 5)) * 2
+    p, q = softmax(t), softmax(s)
+    expected = np.mean([(q[i, :n] * np.log(q[i, :n] / p[i, :n])).sum(-1).mean() for i, n in enumerate(LENGTHS)])
+    found = reverse_loss(torch.tensor(s), torch.tensor(t), 1.0, MASK)
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+    whole = reverse_loss(torch.tensor(s), torch.tensor(t), 1.0)
+    assert float(whole) == pytest.approx(np.mean((q * np.log(q / p)).sum(-1)), rel=1e-5)
+
+
+def test_a_choice_that_is_not_there_says_nothing_from_the_student_side_either(random):
+    s, t = random.normal(size=(2, 2, 3))
+    ours = torch.tensor(np.append(s, [[-np.inf]] * 2, 1), requires_grad=True)
+    found = reverse_loss(ours, torch.tensor(np.append(t, [[-np.inf]] * 2, 1)), 2.0)
+    found.backward()
+    assert float(found.detach()) == pytest.approx(float(reverse_loss(torch.tensor(s), torch.tensor(t), 2.0)), rel=1e-6)
+    assert bool(ours.grad.isfinite().all()) and not ours.grad[:, 3].any()
+
+
+def test_squarehead_is_a_ratio_of_sums(random):
+    """MSE(t, s) / MSE(t, 0) of the tokens that are there (arXiv 2310.06927)."""
+    s, t = random.normal(size=(2, 3, 6, 4))
+    there = MASK.numpy().astype(bool)
+    expected = np.mean((s[there] - t[there]) ** 2) / np.mean(t[there] ** 2)
+    assert float(squarehead_loss(torch.tensor(s), torch.tensor(t), MASK)) == pytest.approx(expected, rel=1e-6)
+    mean = float(hidden_loss(torch.tensor(s), torch.tensor(t), MASK))
+    assert abs(mean - expected) > 1e-3  # a mean of ratios is another number
 
 
 def test_numbers(random):
