@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from recipelang.engine import start
 from recipelang.engine.records import Interrupted
 from recipelang.loading.plan import planned
 from recipelang.planning.types import Plan
 from recipelang.reference.schedules import LADDER
+from recipelang.source import RecipeError
 from recipelang.spec.effective import effective
 from tests.cli.command import command
 
@@ -133,3 +135,13 @@ def test_a_stage_taught_as_squarehead_and_from_the_student_side_resumes(both, tm
     run(once, tmp_path / "whole")
     assert stopped_often(once, tmp_path / "cut", 9) >= 1
     assert same(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
+
+
+def test_squarehead_is_refused_where_processes_would_share_a_batch(both, monkeypatch):
+    once, _ = both
+    once.write_text(ONCE.replace("on = logits", "on = squarehead"), "utf-8")
+    plan = planned(str(once))[1]
+    monkeypatch.setattr(start.processes, "world", lambda: 2)
+    with pytest.raises(RecipeError) as error:
+        start.may_start(plan, shard=False)
+    assert [d.code for d in error.value.diagnostics] == ["E271"]
