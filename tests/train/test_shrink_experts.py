@@ -74,8 +74,8 @@ def without(model, facts, kept, rows) -> torch.Tensor:
                 name.rpartition(".")[0].rpartition(".")[2] in ("router", "gate", "wg")
             ):
                 gone[table.data_ptr()] = places
-            if table.dim() == 1 and len(table) == experts and name.rpartition(".")[2] != "sinks":
-                table[places] = -torch.inf  # what is added to choose by
+            if name.rpartition(".")[2] in ("e_score_correction_bias", "expert_bias"):
+                table[..., places] = -torch.inf  # what is added to choose by
     with Without(gone):
         return logits(model, rows)
 

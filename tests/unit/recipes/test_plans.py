@@ -29,6 +29,7 @@ DECODERS = (
 #: those that shrink, and types whose layers are alike and whose config has a size of the feed-forward blocks
 SMALLER = {
     "shrink/decoder": ("llama-1b", "qwen2-0.5b", "mistral-7b"),
+    "shrink/experts": ("qwen2-moe",),
     "shrink/sst2": ("bert-base", "roberta-large", "electra-base"),
     "shrink/squad": ("bert-base", "roberta-large", "deberta-v3-base"),
 }
@@ -118,7 +119,8 @@ def plan_of(name, model, tmp_path, monkeypatch, *extra):
 
 @pytest.mark.parametrize(("name", "model"), CASES)
 def test_recipe_plans_and_keeps_the_rules(tmp_path, monkeypatch, name, model):
-    shorter = ["max_length=1024 tokens"] if model == "gpt2" else []  # it reads no more
+    reads = {"gpt2": 1024, "qwen2-moe": 64}
+    shorter = [f"max_length={reads[model]} tokens"] if model in reads else []  # it reads no more
     plan, found = plan_of(name, model, tmp_path, monkeypatch, *shorter)
     assert [f"{d.code} {d.message}" for d in found if d.code not in SAID.get(name, set())] == []
     last = [p for p in plan.stages[-1].prunes if p.targets]
