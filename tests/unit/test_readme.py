@@ -65,6 +65,10 @@ def test_the_readme_names_every_method():
     assert lacking("README.md", METHODS.keys() - {"release"}) == ""
 
 
+def test_the_page_of_methods_helps_to_choose_among_all():
+    assert lacking("docs/methods.md", set(METHODS)) == ""
+
+
 def test_the_page_of_one_shot_says_of_every_method_whether_it_works_there():
     assert lacking("docs/oneshot.md", set(METHODS)) == ""
 
