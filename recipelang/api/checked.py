@@ -91,7 +91,7 @@ def summary(name: str, checked: spec.Checked) -> str:
 def told_of_study(source: Source) -> tuple[Diagnostics, str] | None:
     """What is wrong with a study, and a line of what it holds; none of a recipe, which most files are: they are cheap."""
     if (
-        not re.search(r"^(?:study|arm|vary)\b", source.text, re.M)
+        not re.search(r"^(?:study|arm|vary|search)\b", source.text, re.M)
         or study_of(parse(source, Diagnostics()).recipe) is None
     ):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Literal
@@ -222,6 +223,22 @@ class BlockLabel(Kind):
 
     def written(self, form: object) -> str:
         return string(from_form.string(form))
+
+
+class MeasuredPath(BlockLabel):
+    """What a run measures, by its path."""
+
+    name = "path"
+    doc = "what an evaluation measures, such as `dev.f1`"
+
+    def check(self, value: object) -> None:
+        if not isinstance(value, str) or not re.fullmatch(r"\w[\w-]*(\.\w[\w-]*)+", value):
+            raise wrong(value, "a measured path", "write `dev.f1`: an evaluation and its metric")
+
+    def _read(self, value: object) -> object:
+        name = value.name if isinstance(value, Symbol) else value
+        self.check(name)
+        return name
 
 
 class Listing(Kind):

@@ -17,7 +17,7 @@ from recipelang.source.words import duration, first_n, plural
 from recipelang.spec.claims import metric_text
 from recipelang.storage.writing import write_json, write_text, writing
 from recipelang.study import table
-from recipelang.study.read import Study
+from recipelang.study.read import Search, Study
 from recipelang.study.results import Outcome, Row, document, rows
 
 Value = tuple[tuple[str, str], ...]
@@ -61,6 +61,8 @@ def _file(title: str) -> str:
 def charts(study: Study, made: Sequence[Row]) -> list[Chart]:
     """For each metric: along the varied parameter, along zeros, sizes and speeds, and differences."""
     metrics = [n for n in dict.fromkeys(n for r in made for n in r.metrics) if not n.startswith("stage.")]
+    if study.search is not None:
+        return _of_search(study, study.search, made)
     axis = _axis(study)
     panels = _panels(made, axis)
     found: list[Chart] = []
@@ -77,6 +79,25 @@ def charts(study: Study, made: Sequence[Row]) -> list[Chart]:
             if study.baseline is not None:
                 found.append(_differences(study.baseline, of, metric, axis, lines))
     return found
+
+
+def _of_search(study: Study, search: Search, made: Sequence[Row]) -> list[Chart]:
+    """The metric that is sought, trial by trial, and along each parameter."""
+    known = [r for r in made if search.path in r.metrics]
+    found = []
+    for name in (None, *(v.name for v in study.vary)):
+        texts = [dict(r.point.values)[name] if name else r.point.at.rpartition("-")[2] for r in known]
+        names = [] if all(_number(x) is not None for x in texts) else list(dict.fromkeys(texts))
+        places = [float(names.index(x)) if names else _number(x) or 0.0 for x in texts]
+        points = [(x, r.metrics[search.path].mean) for x, r in zip(places, known, strict=True)]
+        series = Series("", points, 0, [_ends(r, search.path) for r in known], line=False)
+        axis = (
+            Axis(names=[clean(n) for n in names])
+            if names
+            else Axis(clean(name or "trial"), texts[:1] != [] and texts[0].endswith("%"))
+        )
+        found.append(Chart(f"{search.path} against {name or 'trial'}", [series], axis, _y(search.path)))
+    return found if known else []
 
 
 class _Along:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from recipelang.kinds.plain import BlockLabel, ListOf, OneOf, Seeds, Text
-from recipelang.spec.attribute import Attr, Spec
+from pydantic import model_validator
+
+from recipelang.kinds.plain import BlockLabel, ListOf, MeasuredPath, Number, OneOf, Seeds, Text
+from recipelang.spec.attribute import Attr, Spec, refusal
 from recipelang.spec.blocks import MetaSpec
 
 
@@ -77,10 +79,45 @@ class ArmSpec(Spec):
 
 
 class VarySpec(Spec):
-    """Parameters of the recipe and their values: `target = [50%, 90%]`. Every combination is run."""
+    """Parameters of the recipe and their values: `target = [50%, 90%]`. Every combination is run.
+
+    With `search`, ranges to search: `target = 50%..90%`, `rate = log(1e-5..1e-3)`, `batch = [8, 16]`.
+    """
+
+
+class SearchSpec(Spec):
+    """Search the ranges of `vary` with Optuna instead of running every combination."""
+
+    trials: Annotated[
+        int, Attr(Number(1, 1000, whole=True), "number of trials, each with values of its own", "-", example="20")
+    ]
+    maximize: Annotated[
+        str | None, Attr(MeasuredPath(), "the metric whose largest value is searched for", "-", example="dev.f1")
+    ] = None
+    minimize: Annotated[
+        str | None, Attr(MeasuredPath(), "the metric whose smallest value is searched for", "-", example="dev.mse")
+    ] = None
+    sampler: Annotated[
+        str,
+        Attr(
+            OneOf("tpe", "random"),
+            "how values are proposed: `tpe` learns from finished trials, `random` does not",
+            "-",
+            example="random",
+        ),
+    ] = "tpe"
+    seed: Annotated[int, Attr(Number(0, 2**32 - 1, whole=True), "seed of the sampler", "-", example="1")] = 1
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if (self.maximize is None) == (self.minimize is None):
+            named = "minimize" if self.minimize else "trials"
+            message = "a search needs one of `maximize` and `minimize`"
+            raise refusal("E265", named, message, "write `maximize = dev.f1`")
+        return self
 
 
 #: kinds of blocks of a study by where they may stand
 STUDY_BLOCKS: dict[str, dict[str, type[Spec]]] = {
-    "": {"meta": MetaSpec, "study": StudySpec, "vary": VarySpec, "arm": ArmSpec}
+    "": {"meta": MetaSpec, "study": StudySpec, "vary": VarySpec, "search": SearchSpec, "arm": ArmSpec}
 }

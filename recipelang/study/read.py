@@ -16,8 +16,10 @@ from recipelang.spec.check import study_of
 from recipelang.spec.compose import word
 from recipelang.spec.evaluator import Evaluator
 from recipelang.spec.imports import Edits
-from recipelang.spec.study_blocks import STUDY_BLOCKS, ArmSpec, StudySpec
+from recipelang.spec.study_blocks import STUDY_BLOCKS, ArmSpec, SearchSpec, StudySpec
+from recipelang.study.ranges import NotARange, Range, range_of
 from recipelang.syntax import parse, tree as t
+from recipelang.values.composite import Symbol
 
 #: runs of a study
 MAX_VARIANTS = 1_000
@@ -53,6 +55,20 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class Search:
+    """`path`: what is measured and sought. `ranges`: of the varied parameters, in their order."""
+
+    trials: int
+    path: str
+    maximize: bool
+    sampler: str
+    seed: int
+    ranges: tuple[Range, ...]
+    span: Span
+    path_span: Span
+
+
+@dataclass(frozen=True)
 class Study:
     source: Source
     name: str
@@ -64,9 +80,12 @@ class Study:
     drops_weights: bool
     vary: tuple[Vary, ...]
     arms: tuple[Arm, ...]
+    search: Search | None = None
 
     @property
     def runs(self) -> int:
+        if self.search is not None:
+            return self.search.trials * len(self.seeds)
         return math.prod((len(self.arms), len(self.seeds), *(len(v.values) for v in self.vary)))
 
 
@@ -86,16 +105,22 @@ def read_study(source: Source) -> Study:
     return study
 
 
+def _named(measured: t.Path | t.Call) -> object:
+    """What a search seeks is a name here: a study measures nothing itself."""
+    return Symbol((measured if isinstance(measured, t.Path) else measured.function).text)
+
+
 class _Reader:
     def __init__(self, source: Source, tree: t.Recipe, found: Diagnostics) -> None:
         self.source, self.tree, self.found, self.load = source, tree, found, References(source).load
         self.binder = Binder(source, found, table=STUDY_BLOCKS, whole="a study")
-        self.evaluator = Evaluator(source, found)
+        self.evaluator = Evaluator(source, found, measured=_named)
         self.files: dict[str, Source] = {}
         self.circles: list[set[str]] = []
         self.orders: dict[str, list[str] | None] = {}
         self.overlays: dict[str, Source] = {}
         self.too_many = False
+        self.search: tuple[t.Block, SearchSpec] | None = None
 
     def study(self) -> Study | None:
         self._only(
@@ -112,6 +137,8 @@ class _Reader:
             bound = self.binder.bind(block, kind, self.evaluator, ".".join((block.kind, *block.labels)), extra)
             if isinstance(bound, StudySpec):
                 specs["study"] = bound
+            elif isinstance(bound, SearchSpec):
+                self.search = (block, bound)
             elif isinstance(bound, ArmSpec):
                 self._can_be_a_folder(block)
                 self._only(
@@ -140,8 +167,12 @@ class _Reader:
             self._error(
                 "E012", f"the seed `{again}` is given twice", seeds, "keep one: repeating a seed gives the same result"
             )
+        search = self._searched(vary, len(made)) if self.search is not None else None
+        if search is None:
+            self._listed(vary)
         if not self.found.errors:
-            self._count(len(made), vary, len(spec.seeds or (None,)), seeds)
+            trials = search.trials if search is not None else None
+            self._count(len(made), vary, len(spec.seeds or (None,)), seeds, trials)
         if self.found.errors:
             return None
         return Study(
@@ -155,12 +186,42 @@ class _Reader:
             spec.weights == "drop",
             vary,
             tuple(made),
+            search,
         )
 
-    def _count(self, arms: int, vary: Sequence[Vary], seeds: int, at: Span) -> None:
-        """E101 before any of the runs is made: a few lines can ask for more of them than there are atoms."""
-        total = arms * seeds
+    def _searched(self, vary: Sequence[Vary], arms: int) -> Search | None:
+        assert self.search is not None
+        block, spec = self.search
+        ranges: list[Range] = []
         for varied in vary:
+            expr = varied.values[0] if len(varied.values) == 1 else t.ListOf(varied.values, span=varied.name_span)
+            try:
+                ranges.append(range_of(varied.name, expr, tuple(self.source.slice(v.span) for v in varied.values)))
+            except NotARange as why:
+                self._error("E265", why.message, why.span, why.help)
+        if not vary:
+            self._error("E265", "the study has nothing to search", block.header, "add `vary { target = 50%..90% }`")
+        if arms > 1:
+            self._error("E265", "a search has one arm", block.header, "search each arm in a study of its own")
+        path = "search.maximize" if spec.maximize else "search.minimize"
+        measured, at = spec.maximize or spec.minimize or "", self.binder.spans.get(path, block.header)
+        return Search(
+            spec.trials, measured, bool(spec.maximize), spec.sampler, spec.seed, tuple(ranges), block.header, at
+        )
+
+    def _listed(self, vary: Sequence[Vary]) -> None:
+        """Without a search, a range is nothing to run."""
+        for varied in vary:
+            for value in varied.values:
+                ranged = isinstance(value, t.Binary) and value.operator == ".."
+                if ranged or (isinstance(value, t.Call) and value.function.text == "log"):
+                    help = "list its values, `[50%, 90%]`, or add `search { trials = 20, maximize = dev.f1 }`"
+                    self._error("E265", f"`{varied.name}` is a range, and the study has no `search`", value.span, help)
+
+    def _count(self, arms: int, vary: Sequence[Vary], seeds: int, at: Span, trials: int | None) -> None:
+        """E101 before any of the runs is made: a few lines can ask for more of them than there are atoms."""
+        total = arms * seeds * (trials or 1)
+        for varied in vary if trials is None else ():
             total *= len(varied.values)
             if total > 10**12:
                 break

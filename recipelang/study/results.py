@@ -183,6 +183,7 @@ def document(study: Study, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "format_version": FORMAT_VERSION,
         "study": study.name,
         "baseline": study.baseline,
+        **_searched(study, rows(study, outcomes)),
         "vary": {v.name: [study.source.slice(e.span) for e in v.values] for v in study.vary},
         "interval": "95 %, Student's t over paired differences seed by seed; sd divides by n - 1",
         "runs": [_run(o) for o in outcomes],
@@ -211,6 +212,29 @@ def _run(o: Outcome) -> dict[str, Any]:
         "device": o.device,
         "gpus": o.gpus,
     }
+
+
+def best(study: Study, made: Sequence[Row]) -> Row | None:
+    """Of a search: the trial with the best mean over its seeds, the first of equal ones."""
+    search = study.search
+    if search is None or not (done := [r for r in made if r.n == r.of and search.path in r.metrics]):
+        return None
+    return (max if search.maximize else min)(done, key=lambda r: r.metrics[search.path].mean)
+
+
+def _searched(study: Study, made: Sequence[Row]) -> dict[str, Any]:
+    search, found = study.search, best(study, made)
+    if search is None:
+        return {}
+    told: dict[str, Any] = {
+        "path": search.path,
+        "goal": "maximize" if search.maximize else "minimize",
+        "trials": search.trials,
+    }
+    told |= {"sampler": search.sampler, "seed": search.seed}
+    if found is not None:
+        told["best"] = {"trial": found.point.at, "values": dict(found.point.values)}
+    return {"search": told}
 
 
 def _line(r: Row) -> dict[str, Any]:

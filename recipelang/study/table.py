@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from recipelang.source.words import plural
 from recipelang.spec.claims import RATIO_METRICS
 from recipelang.study.read import Study
-from recipelang.study.results import Row
+from recipelang.study.results import Row, best
 from recipelang.study.statistics import Difference, Spread
 
 NOTE = (
@@ -32,7 +32,7 @@ def telling(rows: Sequence[Row]) -> tuple[list[Row], str]:
 
 def heads(study: Study, rows: Sequence[Row], *, short: bool = False) -> list[str]:
     """`short`: the difference of the first metric only."""
-    found = ["arm", *(v.name for v in study.vary), "n"]
+    found = ["arm" if study.search is None else "trial", *(v.name for v in study.vary), "n"]
     for i, name in enumerate(_metrics(rows)):
         found.append(name)
         if study.baseline is not None and not (short and i):
@@ -41,7 +41,8 @@ def heads(study: Study, rows: Sequence[Row], *, short: bool = False) -> list[str
 
 
 def cells(study: Study, rows: Sequence[Row], *, short: bool = False) -> list[list[str]]:
-    return [_cells(study, row, _metrics(rows), short) for row in rows]
+    found = best(study, rows)
+    return [_cells(study, row, _metrics(rows), short, row is found) for row in rows]
 
 
 def _metrics(rows: Sequence[Row]) -> list[str]:
@@ -50,8 +51,9 @@ def _metrics(rows: Sequence[Row]) -> list[str]:
     return sorted(names, key=lambda n: n.startswith("stage."))
 
 
-def _cells(study: Study, row: Row, metrics: Sequence[str], short: bool) -> list[str]:
-    line = [row.point.arm.name, *(text for _, text in row.point.values), f"{row.n}"]
+def _cells(study: Study, row: Row, metrics: Sequence[str], short: bool, is_best: bool) -> list[str]:
+    name = row.point.arm.name if study.search is None else row.point.at
+    line = [name, *(text for _, text in row.point.values), f"{row.n}"]
     for i, name in enumerate(metrics):
         line.append(_spread(name, row.metrics.get(name)))
         if study.baseline is not None and not (short and i):
@@ -61,7 +63,7 @@ def _cells(study: Study, row: Row, metrics: Sequence[str], short: bool) -> list[
         f"{row.targets.mean:.2%}" if row.targets else "",
         f"{row.all_parameters.mean:.2%}" if row.all_parameters else "",
         f"{row.seconds.mean / 60:.1f}" if row.seconds else "",
-        remarks(row),
+        ", ".join(filter(None, ("best" if is_best else "", remarks(row)))),
     ]
 
 
@@ -109,12 +111,25 @@ def comma_separated(study: Study, rows: Sequence[Row]) -> str:
     metrics = _metrics(rows)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    head = ["arm", *(v.name for v in study.vary), "n", "rehearsal", "zeros_of_targets", "zeros_of_all", "seconds"]
+    head = [
+        "arm" if study.search is None else "trial",
+        *(v.name for v in study.vary),
+        "n",
+        "rehearsal",
+        "zeros_of_targets",
+        "zeros_of_all",
+        "seconds",
+    ]
     for m in metrics:
         head += [m, f"{m}_sd", f"{m}_difference", f"{m}_low", f"{m}_high"]
     writer.writerow(head)
     for r in rows:
-        line: list[object] = [r.point.arm.name, *(t for _, t in r.point.values), r.n, r.rehearsal]
+        line: list[object] = [
+            r.point.arm.name if study.search is None else r.point.at,
+            *(t for _, t in r.point.values),
+            r.n,
+            r.rehearsal,
+        ]
         line += [s.mean if s else "" for s in (r.targets, r.all_parameters, r.seconds)]
         for m in metrics:
             s, d = r.metrics.get(m), r.differences.get(m)

@@ -23,7 +23,7 @@ from recipelang.spec.canonical import behaviour_digest, spec_digest, spec_form
 from recipelang.spec.effective import effective
 from recipelang.spec.params import Given
 from recipelang.spec.recipe import Checked, Recipe
-from recipelang.study.read import Arm, Study, Vary
+from recipelang.study.read import Arm, Search, Study, Vary
 
 #: what a seed of a study is called where it is given to a recipe
 _SEEDS = "seeds"
@@ -68,6 +68,8 @@ def slug(text: str) -> str:
 
 
 def points(study: Study) -> list[Point]:
+    if study.search is not None:
+        return _corners(study, study.search)
     names = [_slugs(study, v) for v in study.vary]
     found = []
     for arm in study.arms:
@@ -80,6 +82,15 @@ def points(study: Study) -> list[Point]:
     return found
 
 
+def _corners(study: Study, search: Search) -> list[Point]:
+    """What is checked before a search begins: the ends of all ranges, and every choice."""
+    found = []
+    for i in range(max(len(r.ends) for r in search.ranges)):
+        values = tuple((r.name, r.ends[min(i, len(r.ends) - 1)]) for r in search.ranges)
+        found.append(Point(study.arms[0], values, tuple(0 for _ in values), f"end-{i + 1}"))
+    return found
+
+
 def _slugs(study: Study, vary: Vary) -> list[str]:
     """One for each value: two that would look alike are numbered."""
     plain = [slug(study.source.slice(v.span)) for v in vary.values]
@@ -87,12 +98,14 @@ def _slugs(study: Study, vary: Vary) -> list[str]:
     return [p if times[p] == 1 else f"{p}-{i + 1}" for i, p in enumerate(plain)]
 
 
-def variants(study: Study, around: Around = NOTHING, rehearsal: int | None = None) -> list[Variant]:
+def variants(
+    study: Study, around: Around = NOTHING, rehearsal: int | None = None, of: Sequence[Point] = ()
+) -> list[Variant]:
     """All of them, in the order they run: first every arm and value with the first seed, then with the next.
 
     `around` comes from the command line. `RecipeError` with every mistake of every variant.
     """
-    every = points(study)
+    every = list(of) or points(study)
     found = Diagnostics()
     firsts: dict[Point, tuple[Checked, Plan | None]] = {}
     for point in every:
@@ -183,6 +196,9 @@ def _checked(
 
 
 def _given(study: Study, point: Point) -> dict[str, Given]:
+    if study.search is not None:
+        spans = {v.name: v.name_span for v in study.vary}
+        return {n: Given(text, f"vary {n}", source=study.source, name_span=spans[n]) for n, text in point.values}
     return {
         vary.name: Given(text, f"vary {vary.name}", vary.values[i], study.source, vary.name_span)
         for vary, i, (_, text) in zip(study.vary, point.chosen, point.values, strict=True)
@@ -195,6 +211,8 @@ def _placed(study: Study, d: Diagnostic) -> Diagnostic:
     def label(at: Label) -> Label:
         if at.source.name == _SEEDS:
             return Label(study.source, study.seeds_span, at.text)
+        if varied := next((v for v in study.vary if at.source.name == f"vary {v.name}"), None):
+            return Label(study.source, varied.values[0].span, at.text)  # of a value that a search proposed
         if at.source.name != study.source.name:
             return at
         return Label(study.source, Span(at.span.start - at.source.base, at.span.end - at.source.base), at.text)

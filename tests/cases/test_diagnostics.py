@@ -519,7 +519,12 @@ def tracker_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(_CLIENTS, "mlflow", lambda *arguments: Gone())
 
 
+def no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recipelang.study.search.find_spec", lambda name: None)
+
+
 CIRCUMSTANCES = {
+    "no package of a search": no_search,
     "no package of a tracker": no_tracker,
     "a tracker whose server is gone": tracker_is_gone,
     "a second machine with a folder of its own": second_machine,

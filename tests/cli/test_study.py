@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -381,3 +382,41 @@ def test_a_site_removes_nothing(study):
     assert set(command("study", "s.recipe", "--plan", "--overlay", "o.recipe").codes) == {"E034"}
     change(study, "arm everything {", 'arm everything {\n  overlay = "./o.recipe"')
     assert set(command("study", "s.recipe", "--plan").codes) == {"E034"}
+
+
+SEARCH = """recipe 1 "found"
+
+study { of = "./tiny.recipe" }
+search { trials = 3, maximize = dev.f1, seed = 3 }
+vary { target = 60%..90%, scope = [uniform, global] }
+"""
+
+
+def told(folder: Path) -> tuple[object, list[tuple[object, ...]]]:
+    read = json.loads((folder / "study.json").read_text("utf-8"))
+    return read["search"], [(r["name"], r["values"], r["metrics"], r["status"]) for r in read["runs"]]
+
+
+def test_a_search_goes_on_as_if_it_had_never_stopped(inline, edit):
+    pytest.importorskip("optuna", reason="`recipelang[optuna]` is not installed")
+    edit("length = 2 epochs", "length = 2 steps")
+    (inline / "f.recipe").write_text(SEARCH, "utf-8")
+    assert command("study", "f.recipe", "-o", "whole").code in (0, 3)
+    searched, runs = told(inline / "whole")
+    assert [r[0] for r in runs] == [f"tiny/trial-00{i}/run" for i in (1, 2, 3)] and {r[3] for r in runs} == {"finished"}
+    best = max(runs, key=lambda r: r[2]["dev.f1"])
+    assert searched["best"]["values"] == best[1]
+    for i in (2, 3):  # as it would be after a cut
+        shutil.rmtree(inline / f"whole/runs/tiny/trial-00{i}")
+    ended = command("study", "f.recipe", "--plan", "-o", "whole")
+    assert listed(ended.out) == {"tiny/trial-001/run": "finished", "tiny/trial-002/run": "to run"}
+    assert command("study", "f.recipe", "-o", "whole").code in (0, 3)
+    assert told(inline / "whole") == (searched, runs)
+    assert command("study", "f.recipe", "-o", "whole", "--again", "tiny").codes == ["E265"]
+
+
+def test_the_ends_of_all_ranges_are_planned_before_a_search(study):
+    pytest.importorskip("optuna", reason="`recipelang[optuna]` is not installed")
+    (study / "f.recipe").write_text(SEARCH.replace("60%..90%", "60%..99.5%"), "utf-8")
+    assert command("study", "f.recipe", "--plan").codes and command("validate", "f.recipe").code == 1
+    assert not (study / "runs").exists()

@@ -56,6 +56,7 @@ def test_every_import_is_declared():
             "compressed-tensors",
             "lsp",
             "trackers",
+            "optuna",
         )
     }
     assert not missing

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from recipelang.cli.exit_codes import Exit
 from recipelang.loading.files import read_source
 from recipelang.loading.read import Around, read_around
 from recipelang.source import fail
+from recipelang.source.words import plural
 
 if TYPE_CHECKING:
     from recipelang.study.execute import Ran
@@ -94,10 +96,24 @@ def study(
     """
     found, made = planned(file, read_around(param, params, overlay), steps)
     folder = out or Path("runs") / _name(found)
+
+    def how() -> Launcher:
+        return _launcher(launcher, slurm, slurm_file, folder, jobs)
+
     from recipelang.study.notes import read_note
     from recipelang.study.results import outcome
     from recipelang.study.variants import chosen, same_runs
 
+    if found.search is not None:
+        _search(
+            found,
+            made,
+            read_around(param, params, overlay),
+            folder,
+            _Options(only, again, jobs, plan, table, steps),
+            how,
+        )
+        return
     wanted = chosen(made, only)
     screen.show(same_runs(found, wanted))
     if again and not (plan or table):
@@ -116,12 +132,11 @@ def study(
         from recipelang.storage.writing import writing
         from recipelang.study.execute import run_all
 
-        how = _launcher(launcher, slurm, slurm_file, folder, jobs)
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         with only_one(folder):
             news = Lines(console, found, made, wanted, outcomes, folder)
-            ran = run_all(folder, wanted, news, launcher=how, drop_weights=found.drops_weights)
+            ran = run_all(folder, wanted, news, launcher=how(), drop_weights=found.drops_weights)
         outcomes |= ran.ended
     from recipelang.cli.screen.study import shown
     from recipelang.report.study import write
@@ -130,20 +145,86 @@ def study(
     if not sys.stdout.isatty():
         console.width = 160  # a table in a pipe is better long than broken
     console.print(shown(found, [outcomes[v.name] for v in made], folder))
-    if ran is not None and len(ran.found):
-        screen.show(ran.found)
-    if ran is not None and ran.stopped is not None:
-        name = signal.Signals(ran.stopped).name
-        for variant, started in ran.left.items():
-            screen.tell(f"  {variant} goes on{started.where}", to_errors=True)
-        if queued := [s.job for s in ran.left.values() if s.job]:
-            screen.tell(f"  to cancel jobs: scancel {' '.join(queued)}", to_errors=True)
-        screen.tell(f"\nstopped by {name}; nothing is lost. Repeat the command to continue.", to_errors=True)
-        raise typer.Exit(Exit.of_signal(ran.stopped))
+    if ran is not None:
+        _end(ran)
     if any(outcomes[v.name].status == "failed" for v in wanted) or _cut(ran):
         raise typer.Exit(Exit.ERRORS)
     if any(c.startswith("expect") for v in wanted for c in outcomes[v.name].unmet):
         raise typer.Exit(Exit.EXPECT_FAILED)
+
+
+@dataclass(frozen=True)
+class _Options:
+    only: Sequence[str]
+    again: Sequence[str]
+    jobs: int | None
+    plan: bool
+    table: bool
+    steps: int | None
+
+
+def _search(
+    study: Study, ends: Sequence[Variant], around: Around, folder: Path, options: _Options, how: Callable[[], Launcher]
+) -> None:
+    """Trials one after the other, or `--jobs` of them at a time, each made when those before it are done."""
+    from recipelang.cli.screen.study import Lines, listing, shown
+    from recipelang.engine.files import only_one
+    from recipelang.report.study import write
+    from recipelang.storage.writing import writing
+    from recipelang.study.execute import run_all
+    from recipelang.study.results import Outcome
+    from recipelang.study.search import can_search, refuse_choice, searched
+
+    refuse_choice(study, options.only, "--only")
+    refuse_choice(study, options.again, "--again")
+    can_search(study, ends)
+    rans: list[Ran] = []
+    console, jobs = screen.console(), options.jobs or 1
+    if options.plan:
+        so_far = searched(study, around, options.steps, folder, None, jobs)
+        states = {o.variant.name: o for o in so_far}
+        console.print(listing([o.variant for o in so_far], states, folder, {}))
+        console.print(f"a search of {plural(study.runs, 'run')}; values of later trials follow from earlier results")
+        return
+
+    def run(left: Sequence[Variant], others: Sequence[Outcome]) -> bool:
+        news = Lines(console, study, left, left, {v.name: Outcome(v, "waiting", {}) for v in left}, folder, others)
+        ran = run_all(folder, left, news, launcher=how(), drop_weights=study.drops_weights)
+        rans.append(ran)
+        return ran.stopped is not None or len(ran.ended) < len(left)
+
+    if options.table:
+        outcomes = searched(study, around, options.steps, folder, None, jobs)
+    else:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        with only_one(folder):
+            outcomes = searched(study, around, options.steps, folder, run, jobs)
+    write(study, folder, outcomes)
+    if not sys.stdout.isatty():
+        console.width = 160
+    console.print(shown(study, outcomes, folder))
+    for ran in rans:
+        _end(ran)
+    if any(o.status == "failed" for o in outcomes) or any(map(_cut, rans)):
+        raise typer.Exit(Exit.ERRORS)
+    if any(c.startswith("expect") for o in outcomes for c in o.unmet):
+        raise typer.Exit(Exit.EXPECT_FAILED)
+
+
+def _end(ran: Ran) -> None:
+    """What is told after the table, and the exit code of a study that was stopped."""
+    if len(ran.found):
+        screen.show(ran.found)
+    if ran.stopped is None:
+        return
+    name = signal.Signals(ran.stopped).name
+    for variant, started in ran.left.items():
+        screen.tell(f"  {variant} goes on{started.where}", to_errors=True)
+    if queued := [s.job for s in ran.left.values() if s.job]:
+        screen.tell(f"  to cancel jobs: scancel {' '.join(queued)}", to_errors=True)
+    screen.tell(f"\nstopped by {name}; nothing is lost. Repeat the command to continue.", to_errors=True)
+    raise typer.Exit(Exit.of_signal(ran.stopped))
 
 
 def _cut(ran: Ran | None) -> bool:

@@ -14,7 +14,7 @@ from recipelang.source.render import clean
 from recipelang.source.words import duration, plural
 from recipelang.spec.claims import metric_text
 from recipelang.study import table
-from recipelang.study.results import Outcome, log_of, rows
+from recipelang.study.results import Outcome, best, log_of, rows
 
 if TYPE_CHECKING:
     from recipelang.study.read import Study
@@ -62,13 +62,17 @@ class Lines:
         wanted: Sequence[Variant],
         outcomes: Mapping[str, Outcome],
         folder: Path,
+        before: Sequence[Outcome] = (),
     ) -> None:
+        """`before`: of a search, what is done and not among `made`."""
+        self.before = before
         self.console, self.study, self.made, self.folder = console, study, made, folder
         self.outcomes = dict(outcomes)
         self.wanted = wanted
         kept = sum(1 for v in wanted if outcomes[v.name].status == "finished")
         more = f", {kept} of them finished" if kept else ""
-        console.print(Text(f"{clean(study.name)}: {plural(len(wanted), 'run')} in {folder}{more}"))
+        if study.search is None:
+            console.print(Text(f"{clean(study.name)}: {plural(len(wanted), 'run')} in {folder}{more}"))
 
     def started(self, variant: Variant, how: str) -> None:
         steps = plural(variant.plan.steps, "step")
@@ -77,10 +81,11 @@ class Lines:
     def ended(self, outcome: Outcome) -> None:
         self.outcomes[outcome.variant.name] = outcome
         done = sum(1 for v in self.wanted if self.outcomes[v.name].status == "finished")
-        self.console.print(Text(f"{done}/{len(self.wanted)} {clean(outcome.variant.name)}: {_said(outcome)}"))
+        done, of = done + len(self.before), max(self.study.runs, 1) if self.study.search else len(self.wanted)
+        self.console.print(Text(f"{done}/{of} {clean(outcome.variant.name)}: {_said(outcome)}"))
         from recipelang.report.study import write
 
-        write(self.study, self.folder, [self.outcomes[v.name] for v in self.made])
+        write(self.study, self.folder, [*self.before, *(self.outcomes[v.name] for v in self.made)])
 
 
 def _said(outcome: Outcome) -> str:
@@ -96,9 +101,10 @@ def shown(study: Study, outcomes: Sequence[Outcome], folder: Path) -> Renderable
     made, left = table.telling(rows(study, outcomes))
     grid = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     heads, cells = table.heads(study, made, short=True), table.cells(study, made, short=True)
+    found = best(study, made)
     kept = [i for i in range(len(heads)) if any(row[i] for row in cells)]
     for i in kept:
-        grid.add_column(Text(clean(heads[i])), overflow="fold", no_wrap=heads[i] == "arm")
+        grid.add_column(Text(clean(heads[i])), overflow="fold", no_wrap=heads[i] in ("arm", "trial"))
     for row in cells:
         grid.add_row(*(Text(clean(row[i])) for i in kept))
     failed = [
@@ -108,4 +114,8 @@ def shown(study: Study, outcomes: Sequence[Outcome], folder: Path) -> Renderable
     ]
     nothing = [Text(f"  {left}", "dim")] if left else []
     note = Text(f"\n{table.NOTE}", "dim")
+    if found is not None and study.search is not None:
+        value = metric_text(study.search.path, found.metrics[study.search.path].mean)
+        chosen = ", ".join(f"{n} = {v}" for n, v in found.point.values)
+        nothing.append(Text(f"\nbest: {found.point.at}, {study.search.path} {value}, with {clean(chosen)}", "bold"))
     return Group(Text(""), grid, *nothing, note, *failed, Text(f"\nall output is in {folder}", "bold"))
