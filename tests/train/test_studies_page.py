@@ -15,8 +15,9 @@ from tests.conftest import make_data, make_model
 @pytest.fixture
 def page(tmp_path, monkeypatch):
     text = (ROOT / "docs" / "studies.md").read_text("utf-8")
-    study, recipe = re.findall(r"```recipe\n(.*?)```", text, re.DOTALL)
+    study, recipe, search = re.findall(r"```recipe\n(.*?)```", text, re.DOTALL)
     (tmp_path / "heads.recipe").write_text(study, "utf-8")
+    (tmp_path / "search.recipe").write_text(search, "utf-8")
     (tmp_path / "first.recipe").write_text(recipe, "utf-8")
     make_model(tmp_path / "model")
     make_data(tmp_path / "train.json", 44)
@@ -32,8 +33,8 @@ SMALL += ["-p", "max_length=32 tokens", "-p", "length=20 steps"]
 
 
 def test_study_of_the_page_runs_and_leaves_what_it_says(page):
-    assert command("validate", "heads.recipe", "first.recipe").code == 0
-    assert command("fmt", "--check", "heads.recipe").code == 0
+    assert command("validate", "heads.recipe", "first.recipe", "search.recipe").code == 0
+    assert command("fmt", "--check", "heads.recipe", "search.recipe").code == 0
     ended = command("study", "heads.recipe", "-o", "out", "--only", "*/target-90/seed-1", *SMALL)
     assert ended.code == 0, ended.err
     report = (page / "out" / "report.html").read_text("utf-8")
