@@ -1,8 +1,9 @@
-"""Movement: weights that move away from zero stay (arXiv 2005.07683).
+"""Movement: weights that move away from zero stay (the score of arXiv 2005.07683, with masks that only grow).
 
 The score is the sum over the steps of the stage of -w · ∂L/∂w, the change that a
 gradient step makes to |w|, up to the learning rate. A masked weight is zero, so
-it gathers nothing more.
+it gathers nothing more, and stays masked. In the paper the masks are drawn anew from
+the scores in every forward pass, weights behind a mask are kept and trained, and return.
 """
 
 from __future__ import annotations
