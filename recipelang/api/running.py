@@ -179,10 +179,10 @@ def carry_out(
             done = execute(plan, folder, told, judged, held=True, **options)  # type: ignore[arg-type]
     except Interrupted as stopped:
         stopped.folder = folder
-        _write_page(folder, plan, reporter)
+        _write_page(folder, reporter)
         raise
     result = Result(**{f.name: getattr(done, f.name) for f in fields(done)})
-    _write_page(folder, plan, reporter)
+    _write_page(folder, reporter)
     reporter.ended(result)
     if result.gained:
         names = ", ".join(list(result.gained)[:3])
@@ -220,15 +220,19 @@ def _tracked(plan: Plan, folder: Path, reporter: Reporter, asked: Tracking | Non
         clients.close()
 
 
-def _write_page(folder: Path, plan: Plan, reporter: Reporter) -> None:
-    """The run is done: what goes wrong with its page is told, and fails nothing."""
+def _write_page(folder: Path, reporter: Reporter) -> None:
+    """The run is done: what goes wrong with its page is told, and fails nothing.
+
+    It is drawn from the plan in the folder, as `verify` draws it: a resumed run has another, whose paths are written out.
+    """
     from recipelang import processes
+    from recipelang.engine.records import read_plan
     from recipelang.report.run import write
 
     if not processes.main():
         return
     try:
-        write(folder, plan)
+        write(folder, read_plan(folder, "E083"))
     except RecipeError as error:
         found = Diagnostics()
         found.extend(error.diagnostics)

@@ -154,6 +154,9 @@ def _resume(folder: Path, text: Path, shard: bool, offload: bool, exact: bool) -
             notes=told,
             help="restore the files, or pin what comes from the Hub; or start again with `run --overwrite`",
         )
+    if written.spec_digest == plan.spec_digest:
+        # the recipe of a resumed run has every value written out: its claims are told as the first start told them
+        plan = plan.model_copy(update={"claims": written.claims})
     from recipelang.engine.environment import without_effect
     from recipelang.engine.offload import offloads
     from recipelang.engine.start import may_start
