@@ -55,6 +55,7 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
         "streaming": (False, "b"),
         "shuffle_buffer": (None, "b"),
     },
+    "track": {"to": (REQUIRED, "-"), "project": (None, "-")},
     "mix": {"source": (REQUIRED, "b"), "config": (None, "b"), "share": (REQUIRED, "b")},
     "columns": dict.fromkeys(
         (
@@ -157,7 +158,7 @@ def test_attributes_defaults_and_digests_of_a_block(block):
 def test_there_are_no_other_blocks():
     assert set(SPECS) == set(TABLE)
     assert {parent: set(inner) for parent, inner in BLOCKS.items()} == {
-        "": {"meta", "model", "data", "stage", "evaluate", "export"},
+        "": {"meta", "model", "data", "stage", "evaluate", "export", "track"},
         "stage": {"prune", "distill", "freeze", "group", "drop", "shrink"},
         "data": {"columns", "mix"},
     }
@@ -242,7 +243,7 @@ def test_an_attribute_that_nothing_has_lists_what_there_is():
     [
         ("modle { }", "modle", "did you mean `model`?"),
         ("prune x { }", "prune", "`prune` belongs inside `stage`"),
-        ("xyzzy { }", "xyzzy", "a recipe takes `meta`, `model`, `data`, `stage`, `evaluate`, `export`"),
+        ("xyzzy { }", "xyzzy", "a recipe takes `meta`, `model`, `data`, `stage`, `evaluate`, `export`, `track`"),
         ("meta { foo { } }", "foo", "`meta` takes no blocks"),
     ],
 )
