@@ -120,11 +120,12 @@ def measure(
 
 def timed(
     asked: Sequence[tuple[Path, str]], *, batch: int, length: int, threads: int, rounds: int, seed: int,
-    own: Path, tell: Callable[[str], None],
+    own: Path, tell: Callable[[str], None], between: Callable[[], None] = lambda: None,
 ) -> tuple[str, list[list[float]]]:  # fmt: skip
     """The clock, and the seconds of each round, of models in folders, each in a runtime, on the processor.
 
     The folder `own` has files of its own for other runtimes; the others are exported. Errors are those of `measure`.
+    `between` is called before every round, and may raise.
     """
     found, cpu = Diagnostics(), torch.device("cpu")
     with on_threads(threads), TemporaryDirectory() as aside:
@@ -144,7 +145,7 @@ def timed(
             passes.append(pass_in(one, place, runtime, tokens, threads))
         clock, said = clock_of(cpu, threads)
         tell(how_long(passes, rounds))
-        return said, paired.interleaved(passes, rounds, clock)
+        return said, paired.interleaved(passes, rounds, clock, between)
 
 
 def drawn(vocabulary: int, batch: int, length: int, seed: int) -> torch.Tensor:

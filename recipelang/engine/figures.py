@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from recipelang.engine.bench import SEED, timed, versions_of
 from recipelang.engine.course import Course
 from recipelang.engine.exporting import Written
 from recipelang.engine.models import quiet
+from recipelang.engine.records import Interrupted
 from recipelang.engine.speeds import SpeedForm, TimedForm
 from recipelang.kinds.formats import WEIGHTS
 from recipelang.planning import processor
@@ -51,17 +53,30 @@ def at_end(run: Course, exports: Mapping[str, Written]) -> tuple[dict[str, float
     named = {f.text for f in run.plan.figures}
     found = {text: value for text, value in run.position.figures.items() if text in named}
     measured: list[SpeedForm] = []
+    stopped = 0
     if processes.main():
         for figure in run.plan.figures:
             value = _of_result(run, figure, exports)
             if value is not None:
                 found[figure.text] = value
-        with run.clock.part("speed"):
-            measured = [*_times(run, exports)]
+        try:
+            with run.clock.part("speed"):
+                measured = [*_times(run, exports)]
+        except Interrupted as error:  # the others wait for what was found
+            stopped = error.signal
         found |= speeds.values(measured, run.plan.figures)
         for text in (f.text for f in run.plan.figures if f.of and f.text not in found):
             _unmeasured(run, text, "its stage had ended before this was claimed")
+    stopped = processes.first(stopped)
+    if stopped:
+        raise Interrupted(stopped, run.checkpoints)
     return processes.first((found, measured))
+
+
+def _obey(run: Course) -> None:
+    """As `Course.obey`, in the one process that measures: a signal is heard between rounds."""
+    if run.stop.received:
+        raise Interrupted(run.stop.received, run.checkpoints)
 
 
 def _counted(run: Course, figure: FigurePlan, model: nn.Module, config: Mapping[str, Any]) -> float | None:
@@ -103,6 +118,8 @@ def _times(run: Course, exports: Mapping[str, Written]) -> Iterable[SpeedForm]:
         models |= dict.fromkeys((f.over, f.reference_in) for f in figures if f.over)
         try:
             yield _measured(run, [*models], *settings)
+        except Interrupted:
+            raise
         except Exception as error:  # nothing that is measured now is worth the run
             why = error.diagnostics[0].message if isinstance(error, RecipeError) else f"{type(error).__name__}: {error}"
             _unmeasured(run, listed([f.text for f in figures], 3, mark=""), why)
@@ -111,7 +128,7 @@ def _times(run: Course, exports: Mapping[str, Written]) -> Iterable[SpeedForm]:
 def _measured(run: Course, models: Sequence[tuple[str, str]], batch: int, length: int, threads: int) -> SpeedForm:
     folders = [(_folder(run, model), runtime) for model, runtime in models]
     settings = {"batch": batch, "length": length, "threads": threads, "rounds": ROUNDS, "seed": SEED}
-    clock, seconds = timed(folders, **settings, own=run.out, tell=run.reporter.message)
+    clock, seconds = timed(folders, **settings, own=run.out, tell=run.reporter.message, between=partial(_obey, run))
     return SpeedForm(
         **settings,
         clock=clock,  # type: ignore[arg-type]

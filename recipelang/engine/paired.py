@@ -34,13 +34,20 @@ class Ratio:
     high: float
 
 
-def interleaved(passes: Sequence[Pass], rounds: int, clock: Clock) -> list[list[float]]:
-    """Of every program the seconds of each round. Each round begins with another one, so that none is always first."""
+def interleaved(
+    passes: Sequence[Pass], rounds: int, clock: Clock, between: Callable[[], None] = lambda: None
+) -> list[list[float]]:
+    """Of every program the seconds of each round. Each round begins with another one, so that none is always first.
+
+    `between` is called before every round, and may end the measurement by raising.
+    """
     for _ in range(WARM_UP):
+        between()
         for each in passes:
             each()
     found: list[list[float]] = [[] for _ in passes]
     for round in range(rounds):
+        between()
         for turn in range(len(passes)):
             at = (round + turn) % len(passes)
             found[at].append(clock(passes[at]))

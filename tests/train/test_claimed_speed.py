@@ -2,13 +2,14 @@
 
 import json
 import shutil
+import signal
 
 import pytest
 
 import recipelang
 from recipelang.engine import figures, paired, speeds
 from recipelang.engine.macs import counted, inputs, of_config
-from recipelang.engine.records import Reporter, read_record
+from recipelang.engine.records import Interrupted, Reporter, read_record
 from recipelang.planning.figure_plan import FigurePlan
 from recipelang.provenance.checks import Verified
 from recipelang.provenance.contents import verify_digests
@@ -18,7 +19,7 @@ from tests.cli.test_forged_runs import refit
 from tests.model_configs import count_here
 from tests.unit.planning.test_shrink import RECIPE, TRAIN
 
-from .steps import StopAt, run
+from .steps import StopAt, run, same, weights
 
 DENSE, LATER = (TRAIN.replace("NAME", name).replace("MORE", "") for name in ("dense", "later"))
 SLIM = "stage slim {\n  mode = one_shot\n  shrink body { axes = ffn -> 50%, by = magnitude }\n}\n"
@@ -43,7 +44,7 @@ def counting():
 def clock(counting):
     """The result takes a second, every other model two; no more rounds than an interval needs."""
 
-    def times(passes, rounds, clock):
+    def times(passes, rounds, clock, between):
         for each in passes:
             each()
         return [[1.0 if at == 0 else 2.0] * rounds for at in range(len(passes))]
@@ -111,6 +112,30 @@ def test_verify_counts_sizes_again_and_repeats_no_time(out):
     assert done.ok, [d.message for d in done.findings]
     assert [c.by for c in done.claims] == ["re-measured here"] * 3 + ["recorded, not repeated"] * 3
     assert any("speed" in what for what in done.open)
+
+
+def test_a_signal_is_heard_between_two_rounds_and_the_run_goes_on_to_its_end(
+    finished, tmp_path, tiny, clock, monkeypatch
+):
+    path, rounds = recipe(tmp_path, tiny), []
+
+    def times(passes, of, clock, between):
+        for done in range(of):
+            between()
+            rounds.append(done)
+            if len(rounds) == 2:
+                signal.raise_signal(signal.SIGINT)
+        return [[1.0 if at == 0 else 2.0] * of for at in range(len(passes))]
+
+    monkeypatch.setattr(paired, "interleaved", times)
+    with pytest.raises(Interrupted):
+        run(path, tmp_path / "cut")
+    assert rounds == [0, 1]
+    assert read_record(tmp_path / "cut")["status"] == "interrupted"
+    run(path, tmp_path / "cut", resume=True)
+    assert same(weights(tmp_path / "cut"), weights(finished.out))
+    mine, whole = (read_record(out)["figures"] for out in (tmp_path / "cut", finished.out))
+    assert mine.keys() == whole.keys() and mine[FAST] == whole[FAST] and mine["params()"] == whole["params()"]
 
 
 def forge(out, change):
