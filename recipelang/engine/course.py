@@ -17,17 +17,20 @@ from recipelang.engine.environment import chosen_device, environment
 from recipelang.engine.evaluate import evaluate
 from recipelang.engine.files import moved, same_folder
 from recipelang.engine.interrupt import StopRequests
+from recipelang.engine.models import load_model
 from recipelang.engine.offload import Offloaded
 from recipelang.engine.position import Position, environments
 from recipelang.engine.precision import autocast
 from recipelang.engine.records import RECORD, Interrupted, Reporter
 from recipelang.engine.run_record import body, examples_of, measured_on
+from recipelang.engine.slices import Unsliced, sharded_model
 from recipelang.engine.sources import same_data, same_template
 from recipelang.engine.statement import lock_digest, run_digest, stamps
 from recipelang.modifiers.modifier import Modifier
 from recipelang.planning.data import load_split
 from recipelang.planning.data_plan import DataPlan
-from recipelang.planning.types import EvaluatePlan, Plan, StagePlan
+from recipelang.planning.layers import Keep
+from recipelang.planning.types import EvaluatePlan, ModelPlan, Plan, StagePlan
 from recipelang.pruning import shards
 from recipelang.pruning.masks import Masks
 from recipelang.source import RecipeError
@@ -81,6 +84,26 @@ class Course:
     def _stopping(self, number: int, at_once: bool) -> None:
         if processes.main():
             self.reporter.stopping(number, at_once, self.out)
+
+    def in_shards(
+        self, folder: Path, plan: ModelPlan, seed: int, redrawn: Sequence[str] = (), keep: Keep | None = None
+    ) -> nn.Module:
+        """What `load_model` gives, in shards: each process reads its own rows, or cuts them from a whole model where its
+        type has weights that are no rows. All processes call it."""
+        model, why = None, None
+        try:
+            model = sharded_model(folder, plan, seed, redrawn, keep, self.device)
+        except Unsliced as error:
+            why = str(error)
+        whys = [w for w in processes.each(why) if w is not None]
+        if model is not None and not whys:
+            return model
+        what = "" if folder == Path(self.plan.model.path) else f" of `{folder.name}`"
+        self.reporter.message(f"every process loads the whole model{what} before it keeps its shard: {whys[0]}")
+        del model
+        model = load_model(folder, plan, seed, redrawn, keep).to(self.device)
+        shards.shard(model, self.device)
+        return model
 
     def kept(self) -> None:
         """Until the checkpoint that was begun is there. Raises what went wrong with it."""

@@ -6,7 +6,7 @@ Times are measured on the processor, all models of the same settings in turn in 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,15 @@ from recipelang.planning.facts import read_config
 from recipelang.planning.figure_plan import FigurePlan
 from recipelang.planning.formats import size_of
 from recipelang.planning.macs import asked
-from recipelang.planning.types import StagePlan
+from recipelang.planning.types import Plan, StagePlan
 from recipelang.source import Diagnostics, RecipeError
 from recipelang.source.words import listed
 from recipelang.spec.figures import BASE
 
 #: forward passes of each model that is timed
 ROUNDS = 50
+#: batch, length and threads of a time
+Settings = tuple[int, int, int]
 
 
 def at_stage(run: Course, stage: StagePlan) -> None:
@@ -105,19 +107,17 @@ def _of_result(run: Course, figure: FigurePlan, exports: Mapping[str, Written]) 
 # ----------------------------------------------------------------------- times
 def _times(run: Course, exports: Mapping[str, Written]) -> Iterable[SpeedForm]:
     """One measurement for all figures of the same settings."""
-    groups: dict[tuple[int, int, int], list[FigurePlan]] = {}
+    wanted = []
     for figure in (f for f in run.plan.figures if f.timed):
         if figure.format in exports and exports[figure.format].error:
             continue  # as was told
         if figure.reference and not (run.out / "stages" / figure.reference).is_dir():
             _unmeasured(run, figure.text, f"stage `{figure.reference}` had ended before this was claimed")
             continue
-        groups.setdefault((figure.batch, figure.length, figure.threads), []).append(figure)
-    for settings, figures in groups.items():
-        models = dict.fromkeys(("", f.format) for f in figures)
-        models |= dict.fromkeys((f.over, f.reference_in) for f in figures if f.over)
+        wanted.append(figure)
+    for settings, figures in together(wanted).items():
         try:
-            yield _measured(run, [*models], *settings)
+            yield _measured(run, models_of(figures), settings)
         except Interrupted:
             raise
         except Exception as error:  # nothing that is measured now is worth the run
@@ -125,12 +125,55 @@ def _times(run: Course, exports: Mapping[str, Written]) -> Iterable[SpeedForm]:
             _unmeasured(run, listed([f.text for f in figures], 3, mark=""), why)
 
 
-def _measured(run: Course, models: Sequence[tuple[str, str]], batch: int, length: int, threads: int) -> SpeedForm:
-    folders = [(_folder(run, model), runtime) for model, runtime in models]
-    settings = {"batch": batch, "length": length, "threads": threads, "rounds": ROUNDS, "seed": SEED}
-    clock, seconds = timed(folders, **settings, own=run.out, tell=run.reporter.message, between=partial(_obey, run))
+def together(figures: Iterable[FigurePlan]) -> dict[Settings, list[FigurePlan]]:
+    """Times that are measured in one go, by batch, length and threads."""
+    groups: dict[Settings, list[FigurePlan]] = {}
+    for figure in (f for f in figures if f.timed):
+        groups.setdefault((figure.batch, figure.length, figure.threads), []).append(figure)
+    return groups
+
+
+def models_of(figures: Iterable[FigurePlan]) -> list[tuple[str, str]]:
+    """Whose forward passes are timed: the result and those it is compared with, each with what runs it."""
+    every = [*figures]
+    models = dict.fromkeys(("", f.format) for f in every)
+    return [*models | dict.fromkeys((f.over, f.reference_in) for f in every if f.over)]
+
+
+def speeds_of(
+    plan: Plan,
+    out: Path,
+    models: Sequence[tuple[str, str]],
+    settings: Settings,
+    rounds: int,
+    tell: Callable[[str], None],
+    between: Callable[[], None] = lambda: None,
+) -> tuple[str, list[list[float]]]:
+    """The clock, and the seconds of each model's rounds, of what a run has left in its folder. `between`: before each round."""
+    batch, length, threads = settings
+    folders = [(_folder(plan, out, model), runtime) for model, runtime in models]
+    return timed(
+        folders,
+        batch=batch,
+        length=length,
+        threads=threads,
+        rounds=rounds,
+        seed=SEED,
+        own=out,
+        tell=tell,
+        between=between,
+    )
+
+
+def _measured(run: Course, models: Sequence[tuple[str, str]], settings: Settings) -> SpeedForm:
+    batch, length, threads = settings
+    clock, seconds = speeds_of(run.plan, run.out, models, settings, ROUNDS, run.reporter.message, partial(_obey, run))
     return SpeedForm(
-        **settings,
+        batch=batch,
+        length=length,
+        threads=threads,
+        rounds=ROUNDS,
+        seed=SEED,
         clock=clock,  # type: ignore[arg-type]
         machine=processor.name(),
         versions=versions_of(*(runtime for _, runtime in models)),
@@ -141,10 +184,10 @@ def _measured(run: Course, models: Sequence[tuple[str, str]], batch: int, length
     )
 
 
-def _folder(run: Course, model: str) -> Path:
+def _folder(plan: Plan, out: Path, model: str) -> Path:
     if model == BASE:
-        return Path(run.plan.model.path)
-    return run.out / "stages" / model.removeprefix("stage.") if model else run.out
+        return Path(plan.model.path)
+    return out / "stages" / model.removeprefix("stage.") if model else out
 
 
 def _unmeasured(run: Course, what: str, why: str) -> None:

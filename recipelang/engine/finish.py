@@ -115,7 +115,8 @@ def _other_formats(run: Course) -> tuple[dict[str, Written], dict[str, float]]:
                 pkgutil.resolve_name(prepare)(model, run.plan.model)
             for e in evaluations:
                 told = run.under_way(e, len(data[e.name][1]))
-                measured = evaluate(model, run.task, e, *data[e.name], cpu, nullcontext, told=told)
+                with run.clock.part(f"evaluate {e.name} in {name}"):
+                    measured = evaluate(model, run.task, e, *data[e.name], cpu, nullcontext, told=told)
                 metrics |= {f"{e.name}.{name}.{metric}": value for metric, value in measured.items()}
                 shown = "  ".join(f"{m} {metric_text(m, v)}" for m, v in measured.items())
                 run.reporter.message(f"{e.name} in {FORMATS[name].runtime}: {shown}")

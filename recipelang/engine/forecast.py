@@ -1,12 +1,10 @@
 """How long a plan will take on this device, and how much room on disk: a few steps and events of every stage are run.
 
-The first and the last event of every block come early, evaluations read a few batches, and one-shot stages that go layer
-by layer prune two layers. Nothing that comes of it is kept.
+`engine/shortened.py` has what is run. Nothing that comes of it is kept.
 """
 
 from __future__ import annotations
 
-import re
 import shutil
 import statistics
 import tempfile
@@ -15,26 +13,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import torch
 
 from recipelang.engine.clock import Clock
+from recipelang.engine.figures import ROUNDS, models_of, speeds_of, together
 from recipelang.engine.interrupt import at_the_last
 from recipelang.engine.loop import CHECKPOINT_SECONDS, EPOCH_SECONDS
 from recipelang.engine.offload import offloads
 from recipelang.engine.records import Reporter
 from recipelang.engine.run import execute
+from recipelang.engine.shortened import WARM, examples, measured, outline, shortened, stretch_of, walked
 from recipelang.engine.start import fill_folder
+from recipelang.kinds.formats import others
+from recipelang.methods import METHODS
 from recipelang.modifiers.modifier import Modifier, State
 from recipelang.planning.memory import ITEM, moments
-from recipelang.planning.prune_plan import PrunePlan
-from recipelang.planning.types import EvaluatePlan, Plan, StagePlan
+from recipelang.planning.types import Plan, StagePlan
 
-#: steps of a stage that are taken; of these the first ones, which warm up; and the steps of the two events
-STEPS, _WARM, _EVENTS = 12, 2, (4, 8)
-#: batches of an evaluation, and layers of a one-shot stage
-_BATCHES, _LAYERS = 4, 2
+#: in which the speeds of claims are measured
+_ROUNDS = 2
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,12 @@ class Forecast:
 
 
 @dataclass
-class _Times:
-    """Of a stage: when its steps began and ended."""
+class Times:
+    """Of a stage: when its steps began and ended, and when each layer did, of every walk through the layers."""
 
     began: list[float] = field(default_factory=list)
     ended: list[float] = field(default_factory=list)
+    walks: list[list[float]] = field(default_factory=list)
 
     def each(self) -> list[float]:
         return [b - a for a, b in zip(self.began, self.ended, strict=False)]
@@ -77,14 +78,19 @@ class _Mark(Modifier):
             self._note()
 
     def _note(self) -> None:
-        if torch.accelerator.is_available():
-            torch.accelerator.synchronize()
-        self.times.append(time.monotonic())
+        self.times.append(_now())
+
+
+def _now() -> float:
+    """When the device has done all that it was given."""
+    if torch.accelerator.is_available():
+        torch.accelerator.synchronize()
+    return time.monotonic()
 
 
 def forecast(plan: Plan, told: Callable[[str], None] = lambda text: None) -> Forecast:
     """Run the beginning of everything in a folder that is removed, and count on from there. `told`: what is under way."""
-    times = {stage.name: _Times() for stage in plan.stages}
+    times = {stage.name: Times() for stage in plan.stages}
 
     def marked(stage: StagePlan, others: list[Modifier]) -> list[Modifier]:
         mine = times[stage.name]
@@ -96,8 +102,9 @@ def forecast(plan: Plan, told: Callable[[str], None] = lambda text: None) -> For
         out = folder / "run"
         fill_folder(out, short, "", overwrite=False)
         on_disk = bool(offloads(plan, False, shard=False))
-        execute(short, out, _Telling(told), lambda measured: (), offload=on_disk, marked=marked, clock=clock)
-    return counted_on(plan, short, clock, {name: t.each() for name, t in times.items()})
+        execute(short, out, _Telling(told, times), lambda measured: (), offload=on_disk, marked=marked, clock=clock)
+        speeds = _speeds(plan, out)
+    return counted_on(plan, short, clock, times, speeds)
 
 
 @contextmanager
@@ -117,80 +124,25 @@ def _scratch() -> Iterator[Path]:
 
 
 class _Telling(Reporter):
-    def __init__(self, told: Callable[[str], None]) -> None:
+    def __init__(self, told: Callable[[str], None], times: Mapping[str, Times]) -> None:
         self.told = told
+        self.times = times
 
     def stage_started(self, stage: StagePlan, steps: int, at: int) -> None:
         self.told(f"measuring stage `{stage.name}`")
 
-
-def shortened(plan: Plan) -> Plan:
-    """What is run of it."""
-    stages = tuple(_short_stage(stage) for stage in plan.stages)
-    evaluations = tuple(e.model_copy(update={"samples": _measured(plan, e), "every": {}}) for e in plan.evaluations)
-    update = {
-        "stages": stages,
-        "evaluations": evaluations,
-        "claims": (),
-        "figures": (),
-        "export": plan.export.model_copy(update={"card": False}),
-        "rehearsal": STEPS,
-    }
-    return plan.model_copy(update=update)
+    def layer_pruned(self, stage: StagePlan, done: int, of: int) -> None:
+        walks = self.times[stage.name].walks
+        if done == 0:
+            walks.append([])
+        if walks:
+            walks[-1].append(_now())
 
 
-def _examples(plan: Plan, evaluation: EvaluatePlan) -> int:
-    """That an evaluation reads."""
-    data = next(d for d in plan.data if d.label == evaluation.data)
-    all_of_them = data.items.get(evaluation.split) or data.examples.get(evaluation.split, 1)
-    return min(all_of_them, evaluation.samples or all_of_them)
-
-
-def _measured(plan: Plan, evaluation: EvaluatePlan) -> int:
-    return max(1, min(_examples(plan, evaluation), _BATCHES * evaluation.batch))
-
-
-def _short_stage(stage: StagePlan) -> StagePlan:
-    if stage.mode == "one_shot":
-        if stage.calibration is None or not stage.calibration.layers:
-            return stage
-        prunes = tuple(filter(None, (_of_first_layers(p) for p in stage.prunes)))
-        return stage.model_copy(update={"prunes": prunes})
-    if stage.steps <= STEPS:
-        return stage
-    return stage.model_copy(
-        update={"prunes": tuple(map(_early, stage.prunes)), "checkpoint_every": STEPS - 2, "checkpoint_seconds": None}
-    )
-
-
-def _early(prune: PrunePlan) -> PrunePlan:
-    """The first and the last of its events, soon."""
-    if not prune.events:
-        return prune
-    ends = [prune.events[0], *prune.events[1:][-1:]]
-    events = tuple(type(e)(at, e.sparsity, e.zeros, e.grown) for at, e in zip(_EVENTS, ends, strict=False))
-    return prune.model_copy(update={"events": events})
-
-
-def _layer(name: str) -> int | None:
-    found = re.search(r"\.(\d+)\.", name)
-    return int(found[1]) if found else None
-
-
-def _of_first_layers(prune: PrunePlan) -> PrunePlan | None:
-    """Where it goes layer by layer, the same for the first layers only."""
-    chosen = [i for i, t in enumerate(prune.targets) if (n := _layer(t.name)) is not None and n < _LAYERS]
-    if not chosen or any(len(e.zeros) != len(prune.targets) for e in prune.events):
-        return prune
-    pick = lambda values: tuple(values[i] for i in chosen) if values else ()  # noqa: E731
-    events = tuple(type(e)(e.step, e.sparsity, pick(e.zeros), pick(e.grown)) for e in prune.events)
-    return prune.model_copy(update={"targets": pick(prune.targets), "events": events})
-
-
-def counted_on(plan: Plan, short: Plan, clock: Clock, steps: Mapping[str, Sequence[float]]) -> Forecast:
-    """The whole from its beginning. `steps`: of every stage the seconds of each step that was taken."""
+def counted_on(plan: Plan, short: Plan, clock: Clock, times: Mapping[str, Times], speeds: float = 0.0) -> Forecast:
+    """The whole from its beginning. `times`: of every stage; `speeds`: seconds that its claims of speed will take."""
     took, many = clock.seconds, clock.counts
-    parts: dict[str, float] = {n: took[n] for n in ("load", "data") if took[n]}
+    parts: dict[str, float] = {n: took[n] for n in ("check", "load", "data") if took[n]}
     if took["teacher"]:
         parts["teacher"] = took["teacher"] * _rows(plan) / _rows(short)
     checkpoint = took["checkpoints"] / max(1, many["checkpoints"])
@@ -198,21 +150,28 @@ def counted_on(plan: Plan, short: Plan, clock: Clock, steps: Mapping[str, Sequen
     for stage, run in zip(plan.stages, short.stages, strict=True):
         name = f"stage {stage.name}"
         if stage.mode == "one_shot":
-            parts[name] = took[name] * _share(stage, run)
+            parts[name] = took[name] + _further_layers(stage, run, times[stage.name])
             count = 0
+        elif stage.steps <= (short.rehearsal or 0):
+            parts[name], count = took[name], 0
         else:
-            parts[name], count = _training(stage, took[name], steps[stage.name])
-            parts[name] += took[f"rounds {stage.name}"]  # all of them: those that come later are done at its end
+            parts[name] = _training(stage, took[name], times[stage.name].each())
+            count = _checkpoints(stage, parts[name])
+        parts[name] += took[f"rounds {stage.name}"]
         saved += 1 + count
         for evaluation in plan.evaluations:
             every = evaluation.every.get(stage.name)
             evaluated[evaluation.name] += 1 + ((stage.steps - 1) // every if every else 0)
     for evaluation in plan.evaluations:
         name = f"evaluate {evaluation.name}"
-        once = took[name] / max(1, many[name]) * _examples(plan, evaluation) / _measured(plan, evaluation)
-        parts[name] = once * (evaluated[evaluation.name] + evaluation.dense)
+        more = examples(plan, evaluation) / measured(plan, evaluation)
+        parts[name] = took[name] / max(1, many[name]) * more * (evaluated[evaluation.name] + evaluation.dense)
+        for one in (f"{name} in {n}" for n in others(plan.export)):
+            if took[one]:
+                parts[one] = took[one] * more
     parts["checkpoints"] = checkpoint * saved
     parts["export"] = took["export"] + took["end"]
+    parts |= {n: took[n] for n in ("other formats",) if took[n]} | ({"speed": speeds} if speeds else {})
     return Forecast(parts, *_room(plan))
 
 
@@ -225,30 +184,73 @@ def _rows(plan: Plan) -> int:
     return max(1, found)
 
 
-def _share(stage: StagePlan, run: StagePlan) -> float:
-    """How many times the work of the layers that were pruned all of them are."""
-    done = {_layer(t.name) for p in run.prunes for t in p.targets}
-    every = {_layer(t.name) for p in stage.prunes for t in p.targets}
-    return len(every) / max(1, len(done))
+def _further_layers(stage: StagePlan, run: StagePlan, times: Times) -> float:
+    """Seconds of the layers that were left out, where a block goes from layer to layer."""
+    blocks = [
+        pair for pair in zip(stage.prunes, run.prunes, strict=True) if METHODS[pair[0].method].looks_at == "inputs"
+    ]
+    walks = times.walks[len(times.walks) - len(blocks) :]  # what is shrunk goes before
+    return sum(
+        (walked(whole) - walked(short)) * statistics.mean(b - a for a, b in pairwise(walk[1:]))  # the first warms up
+        for (whole, short), walk in zip(blocks, walks, strict=True)
+        if walked(whole) > walked(short)
+    )
 
 
-def _training(stage: StagePlan, took: float, steps: Sequence[float]) -> tuple[float, int]:
-    """Seconds of all steps with their events, and checkpoints inside the stage."""
-    if stage.steps <= STEPS:
-        return took, 0
-    events = {e.step for p in stage.prunes for e in p.events}
-    with_one = [s for i, s in enumerate(steps) if i in _EVENTS and events]
-    plain = [s for i, s in enumerate(steps) if i >= _WARM and not (i in _EVENTS and events)]
-    step = statistics.median(plain)
-    event = max(0.0, statistics.mean(with_one) - step) if with_one else 0.0
+def _training(stage: StagePlan, took: float, steps: Sequence[float]) -> float:
+    """Seconds of all steps with their events."""
+    short = outline(stage)
+    special = {e.step for e in short.events}
+    usual = {
+        s: statistics.median(t for i, t in enumerate(steps[: s.end]) if i >= max(s.first, WARM) and i not in special)
+        for s in short.stretches
+    }
     beside = max(0.0, took - sum(steps)) / max(1, len(steps))  # between two steps: reading losses, fetching rows
-    seconds = stage.steps * (step + beside) + len(events) * event
+    seconds = sum(max(0.0, t - usual[short.stretches[0]]) for t in steps[:WARM])  # once: compiling, caches
+    seconds += sum(s.steps * (usual[s] + beside) for s in short.stretches)
+    for block, prune in enumerate(stage.prunes):
+        more = {
+            e.number: max(0.0, steps[e.step] - usual[stretch_of(short, e.step)])
+            for e in short.events
+            if e.block == block
+        }
+        seconds += _of_all_events(len(prune.events), [more[n] for n in sorted(more)])
+    return seconds
+
+
+def _of_all_events(many: int, seconds: Sequence[float]) -> float:
+    """`seconds`: of the first, of one that is like all others, and of the last, as far as there are so many.
+
+    >>> _of_all_events(10, [1.0, 2.0, 5.0]), _of_all_events(2, [1.0, 2.0]), _of_all_events(0, [])
+    (22.0, 3.0, 0)
+    """
+    return sum(seconds) + (many - 3) * seconds[1] if many > 3 else sum(seconds)
+
+
+def _checkpoints(stage: StagePlan, seconds: float) -> int:
+    """That are written inside a stage of so many seconds."""
     if stage.checkpoint_every is not None:
-        return seconds, (stage.steps - 1) // stage.checkpoint_every
+        return (stage.steps - 1) // stage.checkpoint_every
     if stage.checkpoint_seconds is not None:
-        return seconds, int(seconds // stage.checkpoint_seconds)
+        return int(seconds // stage.checkpoint_seconds)
     epochs = (stage.steps - 1) // stage.steps_per_epoch
-    return seconds, max(min(epochs, int(seconds // EPOCH_SECONDS)), int(seconds // CHECKPOINT_SECONDS))
+    return max(min(epochs, int(seconds // EPOCH_SECONDS)), int(seconds // CHECKPOINT_SECONDS))
+
+
+def _speeds(plan: Plan, out: Path) -> float:
+    """Seconds that the speeds of its claims take to measure: a few rounds of it, counted on. Where that fails, none: so
+    it will in the run, which goes on."""
+    found = 0.0
+    for settings, figures in together(plan.figures).items():
+        # a stage's model that is kept for a claim alone is not kept now: the result stands for it
+        models = [("" if model.startswith("stage.") else model, runtime) for model, runtime in models_of(figures)]
+        began = time.monotonic()
+        try:
+            _, seconds = speeds_of(plan, out, models, settings, _ROUNDS, lambda text: None)
+        except Exception:  # as in the run
+            continue
+        found += time.monotonic() - began + (ROUNDS - _ROUNDS) * sum(map(statistics.mean, seconds))
+    return found
 
 
 def _room(plan: Plan) -> tuple[int, int]:

@@ -24,7 +24,6 @@ from recipelang.engine.position import Session
 from recipelang.engine.records import Interrupted, Reporter, Result, Several
 from recipelang.engine.sessions import earlier, reclaimed, resumed, session, told_claims
 from recipelang.engine.shrink import empty_like
-from recipelang.engine.slices import Unsliced, sharded_model
 from recipelang.engine.sources import unchanged
 from recipelang.engine.stage_end import make_up_for
 from recipelang.engine.stages import one_shot_stage, train_stage
@@ -33,7 +32,6 @@ from recipelang.modifiers.prune import code_of, fits_shards
 from recipelang.planning.layers import Keep
 from recipelang.planning.similarity import compares_batches
 from recipelang.planning.types import ModelPlan, Plan
-from recipelang.pruning import shards
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.storage.writing import sweep
 
@@ -99,13 +97,15 @@ def _go(run: Course, judge: Judge, resume: bool, exact: bool, written: Plan) -> 
     run.position.sessions = [*past, _session(run)]
     if not resume:
         run.record("running", {})
-    unchanged(plan)
+    with run.clock.part("check"):
+        unchanged(plan)
     with run.clock.part("load"):
         if run.offload:
             run.disk = offloaded(plan, run.device, run.checkpoints / "layers", run.out)
             run.model, run.masks.shelf = run.disk.model, run.disk
         else:
-            run.model = _in_shards(run) if run.shard else load_model(*_first(plan)).to(run.device)
+            first = _first(plan)
+            run.model = run.in_shards(*first) if run.shard else load_model(*first).to(run.device)
     if run.shard and (smaller := next((s.name for s in plan.stages if s.shrinks), None)):
         help = "give every process a full copy: remove `--shard`"
         raise fail("E055", f"this release does not shrink a sharded model, as stage `{smaller}` does", help=help)
@@ -140,23 +140,6 @@ def _first(plan: Plan) -> tuple[Path, ModelPlan, int, tuple[str, ...], Keep | No
     """The model that the first stage starts from, as `load_model` takes it."""
     keep = None if plan.model.drop is None else plan.model.drop.kept
     return Path(plan.model.path), plan.model, plan.seed, plan.model.redrawn, keep
-
-
-def _in_shards(run: Course) -> nn.Module:
-    """Each process reads its own rows, or cuts them from a whole model where its type has weights that are no rows."""
-    model, why = None, None
-    try:
-        model = sharded_model(*_first(run.plan), run.device)
-    except Unsliced as error:
-        why = str(error)
-    whys = [w for w in processes.each(why) if w is not None]
-    if model is not None and not whys:
-        return model
-    run.reporter.message(f"every process loads the whole model before it keeps its shard: {whys[0]}")
-    del model
-    model = load_model(*_first(run.plan)).to(run.device)
-    shards.shard(model, run.device)
-    return model
 
 
 def _session(run: Course) -> Session:

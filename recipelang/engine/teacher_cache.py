@@ -132,8 +132,9 @@ def _compute(
     device = next(model.parameters()).device
     parts: dict[str, list[Tensor]] = {name: [] for name in wanted.outputs}
     mine = rows[processes.mine(len(rows))]
-    for first in range(0, max(1, len(mine)), batch):
-        some = (mine if len(mine) else rows[:1])[first : first + batch]
+    # as many passes in each process: all of them give their rows of a teacher in shards
+    for first in range(0, -(-len(rows) // processes.world()), batch):
+        some = mine[first : first + batch] if first < len(mine) else rows[:1]
         collated = wanted.features.batch(some, wanted.features.width)
         (there,) = delivered(collated, device)
         with torch.no_grad(), autocast():

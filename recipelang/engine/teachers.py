@@ -64,9 +64,11 @@ def _kept(run: Course, stage: StagePlan, d: DistillPlan) -> Kept:
 
 
 def _teacher(run: Course, d: DistillPlan) -> nn.Module:
+    """In shards where the student is: every process then asks it as often, for as many batches."""
     plan = run.plan.model if d.pooling is None else run.plan.model.model_copy(update={"pooling": d.pooling})
     with run.clock.part("load"):
-        return load_model(_teacher_folder(run, d), plan, run.plan.seed).to(run.device)
+        given = _teacher_folder(run, d), plan, run.plan.seed
+        return run.in_shards(*given) if run.shard else load_model(*given).to(run.device)
 
 
 def _teacher_folder(run: Course, d: DistillPlan) -> Path:

@@ -27,6 +27,7 @@ from torch import nn
 import recipelang
 from recipelang import processes
 from recipelang.engine import evaluate as evaluation_module, stages
+from recipelang.engine.course import Course
 from recipelang.engine.evaluate import evaluate
 from recipelang.engine.export import save_model
 from recipelang.engine.files import only_one
@@ -311,6 +312,42 @@ def rounds_leave_the_same_model_everywhere(folder: Path) -> None:
     assert {p for g in optimizer.param_groups for p in g["params"]} == {*small.parameters()}
 
 
+def a_teacher_lies_in_shards_too(folder: Path) -> None:
+    """Asked for every batch, and once for all items, of which one process has one more and so one pass more."""
+    taught, found = folder / "taught.recipe", []
+    head, _, body = CONTRACT.format(method="magnitude", pattern="unstructured", sparsity=RAMP).partition(
+        "stage sparse {\n"
+    )
+    head = head.replace("samples = 24", "samples = 25") + body.partition("  prune ")[0].join(["stage dense {\n", "}\n"])
+    teach = "  distill { teacher = stage.dense, hardness = 80%%, temperature = 2%s }\n"
+    load = Course.in_shards
+    with pytest.MonkeyPatch.context() as here:
+        here.setattr(Course, "in_shards", lambda run, *given: found.append((given, load(run, *given))) or found[-1][1])
+        for name, more in (("running", ", on = [logits, hidden(0..1)]"), ("kept", ", cache = fp32")):
+            if processes.main():
+                taught.write_text(head + "stage sparse {\n" + teach % more + body, "utf-8")
+            processes.wait()
+            run(taught, folder / f"taught-{name}")
+            assert not found, "nobody asked for shards"
+            run(taught, folder / f"taught-{name}-shards", shards=True)
+            (_, student), (given, teacher) = found
+            assert given[0].name == "dense" and all(is_shard(p) for p in (*student.parameters(), *teacher.parameters()))
+            held = sum(local(p).numel() for p in teacher.parameters())
+            whole_one = load_model(*given).eval()
+            assert held < 0.6 * sum(p.numel() for p in whole_one.parameters())
+            batch = {"input_ids": torch.arange(24).view(2, 12) % 9}
+            with torch.no_grad():
+                assert torch.equal(whole_one(**batch).start_logits, teacher.eval()(**batch).start_logits)
+            found.clear()
+    zeros = [sum(int((w == 0).sum()) for w in load_file(p / "model.safetensors").values()) for p in _taught(folder)]
+    assert len(zeros) == 4 and len({*zeros}) == 1 and zeros[0] > 0, zeros
+
+
+def _taught(folder: Path) -> list[Path]:
+    processes.wait()
+    return sorted(p for p in folder.glob("taught-*") if p.is_dir())
+
+
 def resumed_on_more(folder: Path) -> None:
     """`cut-by-one` was written by a single process."""
     told: list[str] = []
@@ -485,6 +522,7 @@ SCENARIOS = {
         resumed_on_as_many_is_uninterrupted,
         an_overflow_in_one_process_skips_the_step_of_all,
         rounds_leave_the_same_model_everywhere,
+        a_teacher_lies_in_shards_too,
         resumed_on_more,
         shards_read_by_rows_are_those_of_the_whole_model,
         every_task_is_measured_as_by_one_process,
