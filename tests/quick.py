@@ -25,6 +25,7 @@ FILES = (
     "tests/unit/modifiers/test_distill.py",
     "tests/unit/lint/test_rules.py",
     "tests/unit/reference/test_reference_pages.py",
+    "tests/unit/editor/test_context.py",
     "tests/unit/migrate/test_meaning.py",
     "tests/unit/migrate/test_expressions.py",
     "tests/unit/engine/test_checkpoints.py",

@@ -85,13 +85,11 @@ def _mind(search: Search) -> optuna.Study:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    samplers: dict[str, Callable[[], Any]] = {
-        "tpe": lambda: optuna.samplers.TPESampler(seed=search.seed),
-        "random": lambda: optuna.samplers.RandomSampler(seed=search.seed),
-    }
+    samplers = optuna.samplers
+    drawn = samplers.TPESampler if search.sampler == "tpe" else samplers.RandomSampler
     ways = optuna.study.StudyDirection
     direction = ways.MAXIMIZE if search.maximize else ways.MINIMIZE
-    return optuna.create_study(direction=direction, sampler=samplers[search.sampler]())
+    return optuna.create_study(direction=direction, sampler=drawn(seed=search.seed))
 
 
 def _failed() -> optuna.trial.TrialState:

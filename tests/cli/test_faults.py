@@ -299,7 +299,12 @@ def test_signal_is_answered_by_a_checkpoint_and_the_command_to_go_on(long, expec
         started.send_signal(signal.SIGTERM)
         _, err = started.communicate(timeout=60)
     go_on = "; nothing is lost. Resume with:\n\n  recipelang resume 'my out'\n"
-    assert err == f"\nstopped by SIGINT{go_on}exit 130\n\nstopped by SIGTERM{go_on}"
+    heard = "\nstopping once the current step, batch or layer is done; {} again stops at once\n"
+    ended = [
+        f"{heard.format('Ctrl-C')}\nstopped by SIGINT{go_on}",
+        f"{heard.format('the signal')}\nstopped by SIGTERM{go_on}",
+    ]
+    assert err == "exit 130\n".join(ended)
     assert started.returncode == 143
     out = long / "my out"
     assert record(out)["status"] == "interrupted"

@@ -53,7 +53,7 @@ def test_a_table_is_measured_of_the_sizes_that_axes_can_have(folder):
 def test_what_cannot_be_measured_is_refused(folder, tmp_path):
     asked = {"task": "question_answering", "length": 8, "rounds": 6}
     for changed, code in (
-        ({"axes": ("experts",)}, "E038"), ({"task": "chess"}, "E038"), ({"rounds": 5}, "E038"), ({"length": 0}, "E038"),
+        ({"axes": ("wings",)}, "E038"), ({"axes": ("experts",)}, "E152"), ({"task": "chess"}, "E038"), ({"rounds": 5}, "E038"), ({"length": 0}, "E038"),
         ({"runtime": "jax"}, "E038"), ({"length": 100_000}, "E188"), ({"axes": ("heads",)}, "E152"),
     ):  # fmt: skip
         with pytest.raises(RecipeError) as refused:

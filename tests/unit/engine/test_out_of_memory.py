@@ -12,7 +12,9 @@ from recipelang.engine.run import _less_memory
 def course(
     *, micro: int = 8, recompute: bool = False, steps: int = 10, can: bool = True, measuring: int = 0
 ) -> SimpleNamespace:
-    stage = SimpleNamespace(name="sparse", micro_batch=micro, steps=steps, activation_checkpointing=recompute, data="")
+    stage = SimpleNamespace(
+        name="sparse", micro_batch=micro, steps=steps, activation_checkpointing=recompute, data="", distills=()
+    )
     model = SimpleNamespace(supports_gradient_checkpointing=can)
     measured = SimpleNamespace(name="dev", batch=measuring) if measuring else None
     plan = SimpleNamespace(stages=(stage,), data=(), model=SimpleNamespace(task="masked_lm"))

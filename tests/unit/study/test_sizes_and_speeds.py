@@ -16,7 +16,7 @@ def row(arm: str, f1: list[float], **figures: float) -> Row:
 
 
 def against(*rows: Row):
-    made = charts(SimpleNamespace(vary=(), baseline=None, against=None), rows)
+    made = charts(SimpleNamespace(vary=(), baseline=None, against=None, search=None), rows)
     return {c.title.partition(" against ")[2]: c for c in made if " against " in c.title}
 
 
