@@ -97,7 +97,7 @@ def _name(header: t.Recipe) -> str:
 def _base(checked: Checked) -> str:
     statements = checked.parsed.recipe.statements if checked.parsed.recipe is not None else ()
     found = next((s for s in statements if isinstance(s, t.Extends)), None)
-    return "" if found is None else "".join(p for p in found.reference.parts if isinstance(p, str))
+    return "" if found is None else found.reference.plain
 
 
 def _methods(recipe: Recipe) -> str:

@@ -32,8 +32,7 @@ def _fixes(found: Found) -> Iterator[Action]:
     for fix in found.diagnostic.fixes:
         edits: dict[str, list[tuple[Span, str]]] = {}
         for source, edit in placed(found.diagnostic, fix):
-            at = Span(edit.span.start - source.base, edit.span.end - source.base)
-            edits.setdefault(source.name, []).append((at, edit.text))
+            edits.setdefault(source.name, []).append((source.own(edit.span), edit.text))
         if edits and fix.applicability != "display":
             yield Action(fix.title, edits, fix.applicability == "safe", found)
 

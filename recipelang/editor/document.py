@@ -78,20 +78,20 @@ class Document:
     @cached_property
     def base(self) -> Document | None:
         for statement in self.statements:
-            if isinstance(statement, t.Extends) and (reference := plain(statement.reference)):
-                return self.other(reference)
+            if isinstance(statement, t.Extends):
+                return self.other(statement.reference.plain)
         return self._studied
 
     @cached_property
     def _studied(self) -> Document | None:
         """The recipe that a study varies."""
-        return next((other for a in studied(self.statements) if (other := self.other(plain(a.value) or ""))), None)
+        return next((other for text in studied(self.statements) if (other := self.other(text.plain))), None)
 
     @cached_property
     def libraries(self) -> dict[str, Document]:
         """Alias -> the recipe that `use` imports under it."""
         uses = (s for s in self.statements if isinstance(s, t.Use))
-        read = ((s.alias, self.other(plain(s.reference) or "")) for s in uses)
+        read = ((s.alias, self.other(s.reference.plain)) for s in uses)
         return {alias: document for alias, document in read if document is not None}
 
     def word(self, offset: int) -> Span:
@@ -106,15 +106,10 @@ class Document:
         return Span(start, end)
 
 
-def studied(statements: Iterable[t.Statement]) -> Iterator[t.Attribute]:
-    """The attributes that name the recipes of a study, its own first."""
+def studied(statements: Iterable[t.Statement]) -> Iterator[t.Text]:
+    """The names of the recipes of a study, its own first."""
     blocks = [s for s in statements if isinstance(s, t.Block) and s.kind in ("study", "arm")]
     for block in sorted(blocks, key=lambda block: block.kind != "study"):
-        yield from (a for a in block.body if isinstance(a, t.Attribute) and a.name == "of")
-
-
-def plain(text: t.Expr) -> str | None:
-    """A string without parameters in it."""
-    if not isinstance(text, t.Text):
-        return None
-    return "".join(p for p in text.parts if isinstance(p, str)) if all(isinstance(p, str) for p in text.parts) else None
+        for a in block.body:
+            if isinstance(a, t.Attribute) and a.name == "of" and isinstance(a.value, t.Text):
+                yield a.value

@@ -51,7 +51,7 @@ def _place(document: Document, d: Diagnostic) -> Found:
     source = d.primary.source
     if source.name != document.source.name or source.text != document.text:
         return Found(d, _builds_on(document), elsewhere=True)
-    return Found(d, Span(d.primary.span.start - source.base, d.primary.span.end - source.base))
+    return Found(d, source.own(d.primary.span))
 
 
 def _header(document: Document) -> Span:

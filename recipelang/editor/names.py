@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from recipelang.editor.document import Document, plain, studied
+from recipelang.editor.document import Document, studied
 from recipelang.source import Span
 from recipelang.source.frozen import frozen
 from recipelang.storage.reading import Unreadable, read_bytes
@@ -187,9 +187,9 @@ def _meant(document: Document, found: Occurrence) -> Definition | None:
 def references(document: Document) -> Iterator[tuple[Span, Document]]:
     """Every other recipe that this one names and that can be read, with the place of its name."""
     named = [s.reference for s in document.statements if isinstance(s, t.Extends | t.Use)]
-    named += [a.value for a in studied(document.statements) if isinstance(a.value, t.Text)]
+    named += studied(document.statements)
     for text in named:
-        if (other := document.other(plain(text) or "")) is not None:
+        if (other := document.other(text.plain)) is not None:
             yield text.span, other
 
 

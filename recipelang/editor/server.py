@@ -153,9 +153,7 @@ class RecipeServer(LanguageServer):
             if label is d.primary and not label.text:
                 continue
             document = Document(label.source.name, label.source.text)
-            base = label.source.base
-            span = Span(label.span.start - base, label.span.end - base)
-            at = self.location(document, span)
+            at = self.location(document, label.source.own(label.span))
             if at is not None:
                 related.append(lsp.DiagnosticRelatedInformation(at, label.text or title(d.code)))
         return related

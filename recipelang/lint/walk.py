@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 
 from recipelang.kinds.terms import INNER
 from recipelang.source import Span
@@ -15,21 +14,9 @@ from recipelang.tasks import task_of
 _BRANCHES = ("main", "master", "HEAD")
 
 
-def nodes(root: object) -> Iterator[t.Node]:
-    """A node and every node inside it, as they are written."""
-    stack = [root]
-    while stack:
-        match stack.pop():
-            case tuple() as several:
-                stack += reversed(several)
-            case t.Node() as node:
-                yield node
-                stack += [getattr(node, f.name) for f in reversed(fields(node))]
-
-
 def names(root: object) -> set[str]:
     """The first part of every name that is used: parameters and lets among them."""
-    return {node.names[0] for node in nodes(root) if isinstance(node, t.Path)}
+    return {node.names[0] for node in t.nodes(root) if isinstance(node, t.Path)}
 
 
 def blocks(tree: t.Recipe, kind: str) -> list[t.Block]:

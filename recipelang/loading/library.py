@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from recipelang.lint.walk import attribute
 from recipelang.loading.files import bundled, library_names
 from recipelang.loading.read import check_all
 from recipelang.source import Diagnostics, Source
@@ -44,14 +45,15 @@ def _entry(name: str) -> Entry:
     assert tree is not None
     docs = (tree.doc, *(s.doc for s in tree.statements if not isinstance(s, t.Param | t.Let)), _changed(tree, source))
     first = " ".join(next(filter(None, docs), "").split()).partition(". ")[0].rstrip(".:")
-    tags = _value(tree, "meta", "tags")
-    words = tuple(_plain(item) for item in tags.items if isinstance(item, t.Text)) if isinstance(tags, t.ListOf) else ()
+    tags = attribute(tree, "meta.tags")
+    items = tags.value.items if tags is not None and isinstance(tags.value, t.ListOf) else ()
+    words = tuple(item.plain for item in items if isinstance(item, t.Text))
     return Entry(name, "study" if study_of(tree) is not None else _task(tree, source), first, words)
 
 
 def _changed(tree: t.Recipe, source: Source) -> str:
     """Of a recipe that says nothing of itself: what it builds on, with the values that it sets."""
-    base = next((_plain(s.reference) for s in tree.statements if isinstance(s, t.Extends)), "")
+    base = next((s.reference.plain for s in tree.statements if isinstance(s, t.Extends)), "")
     values = [
         " ".join(source.slice(s.span).split()).removeprefix("set ") for s in tree.statements if isinstance(s, t.Set)
     ]
@@ -61,20 +63,8 @@ def _changed(tree: t.Recipe, source: Source) -> str:
 
 def _task(tree: t.Recipe, source: Source) -> str:
     """The task of its model: as it is written, else what comes out of all that it builds on."""
-    value = _value(tree, "model", "task")
-    if isinstance(value, t.Path) and value.text in TASKS:
-        return value.text
+    written = attribute(tree, "model.task")
+    if written is not None and isinstance(written.value, t.Path) and written.value.text in TASKS:
+        return written.value.text
     recipe = check_all(source, {}).recipe
     return recipe.model.task if recipe is not None else ""
-
-
-def _value(tree: t.Recipe, block: str, name: str) -> t.Expr | None:
-    for s in tree.statements:
-        for a in s.body if isinstance(s, t.Block) and s.kind == block else ():
-            if isinstance(a, t.Attribute) and a.name == name:
-                return a.value
-    return None
-
-
-def _plain(text: t.Text) -> str:
-    return "".join(part for part in text.parts if isinstance(part, str))

@@ -11,7 +11,7 @@ from itertools import pairwise
 from recipelang.source.diagnostic import Applicability, Diagnostic, Edit, Fix
 from recipelang.source.frozen import frozen
 from recipelang.source.per_file import in_file
-from recipelang.source.text import Source, Span
+from recipelang.source.text import Source
 
 
 @frozen
@@ -60,13 +60,13 @@ def choose(findings: Iterable[Diagnostic], source: Source, allowed: Container[Ap
     chosen: list[Chosen] = []
     taken: list[Edit] = []
     findings = list(findings)
-    doubled = {_line(source, d.primary.span.start - source.base) for d in findings if d.primary and d.code == "E012"}
+    doubled = {_line(source, source.own(d.primary.span).start) for d in findings if d.primary and d.code == "E012"}
     for d in findings:
         fix = next((f for f in d.fixes if f.applicability in allowed), None)
         places = placed(d, fix) if fix else []
         if fix is None or not places or any((at.name, at.text) != (source.name, source.text) for at, _ in places):
             continue
-        edits = tuple(Edit(Span(e.span.start - at.base, e.span.end - at.base), e.text) for at, e in places)
+        edits = tuple(Edit(at.own(e.span), e.text) for at, e in places)
         if d.code != "E012" and any(_line(source, e.span.start) in doubled for e in edits):
             continue
         if not _clash([*taken, *edits]):

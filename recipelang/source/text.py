@@ -47,6 +47,10 @@ class Source:
         """The text of a span."""
         return self.text[span.start - self.base : span.end - self.base]
 
+    def own(self, span: Span) -> Span:
+        """A span of this file, counted from its beginning."""
+        return Span(span.start - self.base, span.end - self.base)
+
     @cached_property
     def _starts(self) -> list[int]:
         starts = [0]

@@ -70,7 +70,7 @@ class Imports:
         """The file that a reference names. `active`: the files that wait for it."""
         if self.full:
             return None
-        name = "".join(p for p in reference.parts if isinstance(p, str))
+        name = reference.plain
         if reference.parts not in ((), (name,)):
             self._error("E046", "a reference is a plain string", reference.span, "a reference cannot contain `${NAME}`")
             return None

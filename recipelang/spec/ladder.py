@@ -32,7 +32,7 @@ def written_out(tree: t.Recipe, evaluator: Evaluator) -> tuple[t.Recipe, bool]:
     statements: list[t.Statement] = []
     names = [s.labels[0] for s in tree.statements if isinstance(s, t.Block) and _is_stage(s)]
     for statement in tree.statements:
-        calls = [node for node in _nodes(statement) if _is_each(node, evaluator)]
+        calls = [node for node in t.nodes(statement) if _is_each(node, evaluator)]
         if not calls:
             statements.append(statement)
         elif _is_stage(statement):
@@ -136,18 +136,6 @@ def _differ(calls: Sequence[t.Node], lists: dict[int, Sequence[t.Expr] | None], 
 
 
 # ----------------------------------------------------------------------- trees
-def _nodes(root: t.Node) -> Iterator[t.Node]:
-    """A node and every node inside it, as they are written."""
-    stack: list[object] = [root]
-    while stack:
-        match stack.pop():
-            case tuple() as several:
-                stack += reversed(several)
-            case t.Node() as node:
-                yield node
-                stack += [getattr(node, f.name) for f in reversed(fields(node))]
-
-
 def _changed(node: Any, change: Callable[[t.Node], t.Node | None]) -> Any:
     """The tree with some of its nodes replaced; what holds none of them stays the same object."""
     if (other := change(node)) is not None:

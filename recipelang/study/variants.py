@@ -17,7 +17,7 @@ from recipelang.planning.references import local_path
 from recipelang.planning.resolve import resolve
 from recipelang.planning.tracking import with_settings
 from recipelang.planning.types import Plan
-from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Span
+from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError
 from recipelang.source.suggest import closest
 from recipelang.spec.canonical import behaviour_digest, spec_digest, spec_form
 from recipelang.spec.effective import effective
@@ -215,7 +215,7 @@ def _placed(study: Study, d: Diagnostic) -> Diagnostic:
             return Label(study.source, varied.values[0].span, at.text)  # of a value that a search proposed
         if at.source.name != study.source.name:
             return at
-        return Label(study.source, Span(at.span.start - at.source.base, at.span.end - at.source.base), at.text)
+        return Label(study.source, at.source.own(at.span), at.text)
 
     primary = label(d.primary) if d.primary else None
     return replace(

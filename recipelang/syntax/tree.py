@@ -49,6 +49,11 @@ class Text(Node):
 
     parts: tuple[str | Path, ...]
 
+    @property
+    def plain(self) -> str:
+        """Its literal pieces: all of it, of a string without parameters in it."""
+        return "".join(part for part in self.parts if isinstance(part, str))
+
 
 @frozen
 class Pattern(Node):
@@ -309,6 +314,18 @@ class Recipe(Node):
     statements: tuple[Statement, ...]
     version_span: Span = field(compare=False, kw_only=True)
     doc: str = field(default="", compare=False, kw_only=True)
+
+
+def nodes(root: object) -> Iterator[Node]:
+    """A node, or a tuple of them, and every node inside, as they are written; iterative, as `inside` is."""
+    stack = [root]
+    while stack:
+        match stack.pop():
+            case tuple() as several:
+                stack += reversed(several)
+            case Node() as node:
+                yield node
+                stack += [getattr(node, f.name) for f in reversed(fields(node))]
 
 
 def moved(node: N, by: int) -> N:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recipelang.lint.subject import Finding, Subject
-from recipelang.lint.walk import attribute, nodes
+from recipelang.lint.walk import attribute
 from recipelang.methods import METHODS
 from recipelang.source import Edit, Fix
 from recipelang.spec.blocks import PruneSpec
@@ -41,6 +41,6 @@ def _size(prune: PruneSpec, name: str) -> int:
 def _literal(it: Subject, path: str, method_name: str, name: str) -> t.Number | None:
     """Where the method itself says so, and no parameter."""
     method = attribute(it.tree, path)
-    calls = [n for n in nodes(method) if isinstance(n, t.Call) and n.function.text == method_name]
+    calls = [n for n in t.nodes(method) if isinstance(n, t.Call) and n.function.text == method_name]
     given = [a.value for call in calls for a in call.arguments if a.name == name]
     return given[0] if len(given) == 1 and isinstance(given[0], t.Number) and given[0].value == 1 else None

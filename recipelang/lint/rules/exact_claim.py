@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recipelang.lint.subject import Finding, Subject
-from recipelang.lint.walk import claims, is_measured, nodes
+from recipelang.lint.walk import claims, is_measured
 from recipelang.source import Edit, Fix, Span
 from recipelang.syntax import tree as t
 
@@ -14,7 +14,7 @@ CODE, NAME, LEVEL, NEEDS = "L042", "exact-claim", "info", "tree"
 
 def check(it: Subject) -> Iterator[Finding]:
     for claim in claims(it.tree):
-        for node in nodes(claim.condition):
+        for node in t.nodes(claim.condition):
             if isinstance(node, t.Binary) and node.operator == "==" and _is_exact(node):
                 sparsity = isinstance(node.left, t.Call)
                 help = "add `± 0.1%`: counts of zeros are whole numbers" if sparsity else _METRIC

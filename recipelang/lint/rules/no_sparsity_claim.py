@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recipelang.lint.subject import Finding, Subject
-from recipelang.lint.walk import claims, nodes
+from recipelang.lint.walk import claims
 from recipelang.syntax import tree as t
 from recipelang.values.quantities import show_fraction
 from recipelang.values.selector import text
@@ -14,7 +14,7 @@ CODE, NAME, LEVEL, NEEDS = "L041", "no-sparsity-claim", "info", "recipe"
 
 
 def check(it: Subject) -> Iterator[Finding]:
-    calls = [n.function.text for c in claims(it.tree) for n in nodes(c.condition) if isinstance(n, t.Call)]
+    calls = [n.function.text for c in claims(it.tree) for n in t.nodes(c.condition) if isinstance(n, t.Call)]
     pruned = [(stage.name, p, p.sparsity) for stage in it.recipe.stages for p in stage.prunes if p.sparsity]
     if not pruned or "sparsity" in calls:
         return

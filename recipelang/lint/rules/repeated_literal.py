@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recipelang.lint.subject import Finding, Subject
-from recipelang.lint.walk import nodes
 from recipelang.syntax import tree as t
 
 CODE, NAME, LEVEL, NEEDS = "L072", "repeated-literal", "info", "tree"
@@ -16,7 +15,7 @@ NUMBERS, REFERENCES = 3, 2
 def check(it: Subject) -> Iterator[Finding]:
     groups: dict[tuple[str, object], list[t.Expr]] = {}
     for block in it.tree.statements:
-        for node in nodes(block) if isinstance(block, t.Block) and block.kind != "meta" else ():
+        for node in t.nodes(block) if isinstance(block, t.Block) and block.kind != "meta" else ():
             if isinstance(node, t.Attribute):
                 key = _key(node)
                 seen = groups.setdefault(key, []) if key is not None else []

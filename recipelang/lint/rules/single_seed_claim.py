@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recipelang.lint.subject import Finding, Subject
-from recipelang.lint.walk import attribute, claims, names, nodes
+from recipelang.lint.walk import attribute, claims, names
 from recipelang.source import Edit, Fix, Span
 from recipelang.spec.claims import metric_names
 from recipelang.spec.operators import COMPARISONS
@@ -16,7 +16,7 @@ CODE, NAME, LEVEL, NEEDS = "L040", "single-seed-claim", "info", "recipe"
 
 def check(it: Subject) -> Iterator[Finding]:
     scores = set(metric_names(it.recipe))
-    claimed = next((c for c in claims(it.tree) if any(_bounds(n, scores) for n in nodes(c.condition))), None)
+    claimed = next((c for c in claims(it.tree) if any(_bounds(n, scores) for n in t.nodes(c.condition))), None)
     if claimed is None or _can_be_chosen(it):
         return
     seed = it.recipe.seed
@@ -31,7 +31,7 @@ def _bounds(node: t.Node, scores: set[str]) -> bool:
     sides = (node.left, node.right)
     if any(isinstance(side, t.Number) and side.value == 0 for side in sides):
         return False
-    return any(isinstance(n, t.Path) and n.text in scores for side in sides for n in nodes(side))
+    return any(isinstance(n, t.Path) and n.text in scores for side in sides for n in t.nodes(side))
 
 
 def _can_be_chosen(it: Subject) -> bool:

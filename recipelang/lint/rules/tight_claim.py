@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from recipelang.lint.subject import Finding, Subject
-from recipelang.lint.walk import claims, is_measured, names, nodes
+from recipelang.lint.walk import claims, is_measured, names
 from recipelang.syntax import tree as t
 from recipelang.values.composite import Between, Tolerance
 from recipelang.values.quantities import Quantity
@@ -18,7 +18,7 @@ KNOWN = {"f1": Fraction("0.0011"), "exact_match": Fraction("0.0003")}
 
 def check(it: Subject) -> Iterator[Finding]:
     for claim in claims(it.tree):
-        for node in nodes(claim.condition):
+        for node in t.nodes(claim.condition):
             if not isinstance(node, t.Binary) or node.operator not in ("==", "in") or not _is_metric(node.left):
                 continue
             known, width = KNOWN[node.left.names[-1]], _half_width(it, node.right)  # type: ignore[union-attr]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recipelang.lint.subject import Finding, Subject
-from recipelang.lint.walk import claims, nodes
+from recipelang.lint.walk import claims
 from recipelang.source import Edit, Fix, Span
 from recipelang.spec.figures import SETTINGS, TIMES
 from recipelang.syntax import tree as t
@@ -15,7 +15,7 @@ CODE, NAME, LEVEL, NEEDS = "L097", "unstated-settings", "info", "tree"
 
 def check(it: Subject) -> Iterator[Finding]:
     for claim in (c for c in claims(it.tree) if c.kind == "expect"):
-        for node in nodes(claim.condition):
+        for node in t.nodes(claim.condition):
             if not isinstance(node, t.Call) or node.function.text not in TIMES or not node.arguments:
                 continue
             given = {a.name for a in node.arguments}
