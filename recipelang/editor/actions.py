@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from recipelang.editor.document import Document
 from recipelang.editor.findings import Found
@@ -21,7 +21,7 @@ class Action:
     found: Found
 
 
-def actions(document: Document, found: list[Found], within: Span) -> list[Action]:
+def actions(document: Document, found: Sequence[Found], within: Span) -> list[Action]:
     """Of every finding that touches a span: its fixes, the sure ones first."""
     touched = [f for f in found if f.span.start <= within.end and within.start <= f.span.end]
     offers = [action for f in touched for action in (*_fixes(f), *_allowed(document, f))]
@@ -51,7 +51,7 @@ def _allowed(document: Document, found: Found) -> Iterator[Action]:
     )
 
 
-def all_sure(document: Document, found: list[Found]) -> dict[str, list[tuple[Span, str]]]:
+def all_sure(document: Document, found: Sequence[Found]) -> dict[str, list[tuple[Span, str]]]:
     """Every safe fix of this text that can be made together with the others, as `validate --fix` makes them."""
     chosen = choose((f.diagnostic for f in found if not f.elsewhere), document.source, {"safe"})
     edits = [(edit.span, edit.text) for one in chosen for edit in one.edits]

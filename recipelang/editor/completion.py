@@ -14,7 +14,7 @@ from recipelang.editor.names import Definition, definitions
 from recipelang.kinds.base import Kind
 from recipelang.kinds.measures import Count, PerEpoch, Size, Stretch
 from recipelang.kinds.plain import Reference
-from recipelang.kinds.schedule import ARGUMENTS, ScheduleOf
+from recipelang.kinds.schedule import ScheduleOf, arguments_of
 from recipelang.kinds.tensors import Selector
 from recipelang.loading.files import library_names
 from recipelang.reference.attributes import default, header
@@ -153,17 +153,15 @@ def _values(document: Document, at: Context) -> Iterator[Item]:
             yield from _of_kind(at, inner)
     elif kind is not None:
         yield from _of_kind(at, kind)
-    else:
-        for name in {*facts.words(), *SHAPES} - {*facts.STATEMENTS} if at.header[:1] != ("param",) else ():
-            if name in SHAPES:
-                yield _shape(at, name)
+    elif at.header[:1] != ("param",):  # of a `let`, whose kind its uses decide
+        yield from (_shape(at, name) for name in SHAPES)
     if (kind is not None and "stage" in kind.name) or at.attribute == "teacher":
         yield _item(at, "stage", "name", "stage.", doc="the model that an earlier stage left")
     if at.attribute == "data":
         for found in definitions(document).values():
             if found.kind == "data":
                 yield _name(at, found)
-    if at.attribute == "over" or (call is not None and call.argument == "over"):
+    if call is not None and call.argument == "over":
         yield _item(at, "start..end", "value", doc="the whole stage")
         yield _item(at, "start", "value", doc="the first step of the stage")
         yield _item(at, "end", "value", doc="the end of the stage")
@@ -197,7 +195,7 @@ def _arguments(at: Context, call: Call) -> Iterator[Item]:
     for a in found.arguments if found is not None else ():
         yield _item(at, a.name, "attribute", f"{a.name} = ", a.kind.name, a.doc)
     if call.function in SHAPES:
-        for name, (kind, doc) in ARGUMENTS.items():
+        for name, (kind, doc) in arguments_of(call.function).items():
             yield _item(at, name, "attribute", f"{name} = ", kind, doc)
 
 

@@ -61,9 +61,8 @@ def of_attribute(name: str, attribute: Attr, spec: type[Spec]) -> str:
 
 def of_function(signature: Signature) -> str:
     """A method or an optimizer with its arguments."""
-    doc = f"{signature.doc[0].upper()}{signature.doc[1:]}."
     rows = [(code(a.name), code(a.kind.text(a.default)), a.doc) for a in signature.arguments]
-    found = [block(chosen(signature.default()), LANGUAGE), doc]
+    found = [block(chosen(signature.default()), LANGUAGE), signature.sentence]
     if rows:
         found.append(table(("argument", "default", "description"), rows))
     if isinstance(signature, Method) and signature.sources:

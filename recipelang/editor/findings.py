@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from recipelang.api.checked import told_of_study
 from recipelang.editor.document import Document
@@ -11,6 +12,9 @@ from recipelang.source import Diagnostic, RecipeError, Span
 from recipelang.source.frozen import frozen
 from recipelang.source.per_file import in_file
 from recipelang.syntax import tree as t
+
+#: documents whose findings are kept: they are asked for again at every place of the cursor
+_REMEMBERED = 16
 
 
 @frozen
@@ -22,7 +26,8 @@ class Found:
     elsewhere: bool = False
 
 
-def findings(document: Document) -> list[Found]:
+@lru_cache(maxsize=_REMEMBERED)
+def findings(document: Document) -> tuple[Found, ...]:
     """In the order of the text. Advice that needs the model or the data is left to `lint`, which may read them."""
     try:
         if (study := told_of_study(document.source)) is not None:
@@ -41,8 +46,8 @@ def _start(d: Diagnostic) -> int:
     return d.primary.span.start if d.primary else 0
 
 
-def _placed(document: Document, found: Iterable[Diagnostic]) -> list[Found]:
-    return [_place(document, d) for d in found]
+def _placed(document: Document, found: Iterable[Diagnostic]) -> tuple[Found, ...]:
+    return tuple(_place(document, d) for d in found)
 
 
 def _place(document: Document, d: Diagnostic) -> Found:

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from recipelang.editor.document import Document, studied
-from recipelang.source import Span
+from recipelang.loading.files import read_source
+from recipelang.source import RecipeError, Span
 from recipelang.source.frozen import frozen
-from recipelang.storage.reading import Unreadable, read_bytes
-from recipelang.syntax import MAX_BYTES, tree as t
+from recipelang.syntax import tree as t
 from recipelang.syntax.tokens import KEYWORDS
 
 #: blocks whose label is a name elsewhere
 LABELLED = ("stage", "evaluate", "data")
-#: recipes of a folder that are looked through for uses
-LIMIT = 200
+#: recipes of a folder that are looked through for uses, and folders in which they are looked for
+LIMIT, FOLDERS = 200, 1_000
+#: documents whose names are kept: a text that has changed is another document
+_REMEMBERED = 64
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -48,7 +51,8 @@ class Occurrence:
     library: str = ""
 
 
-def definitions(document: Document) -> dict[tuple[str, str], Definition]:
+@lru_cache(maxsize=_REMEMBERED)
+def definitions(document: Document) -> Mapping[tuple[str, str], Definition]:
     """`(kind, name)` -> what the recipe or one that it builds on defines; the nearest counts."""
     found: dict[tuple[str, str], Definition] = {}
     for one in document.chain:
@@ -75,9 +79,10 @@ def _own(document: Document) -> Iterator[Definition]:
 
 
 # ------------------------------------------------------------------------- places
-def occurrences(document: Document) -> list[Occurrence]:
+@lru_cache(maxsize=_REMEMBERED)
+def occurrences(document: Document) -> tuple[Occurrence, ...]:
     """Every name in this file that something is defined for, definitions included, in the order of the text."""
-    return sorted(_Walk(document).statements(document.statements, ""), key=lambda o: o.span)
+    return tuple(sorted(_Walk(document).statements(document.statements, ""), key=lambda o: o.span))
 
 
 def at(document: Document, offset: int) -> Occurrence | None:
@@ -240,21 +245,21 @@ def _related(document: Document, home: Document) -> list[Document]:
 def _recipes(root: Path) -> Iterator[Path]:
     """`.recipe` files of the folder and below, without hidden folders and what runs wrote."""
     seen = 0
-    for folder, inside, files in os.walk(root):
+    for visited, (folder, inside, files) in enumerate(os.walk(root)):
         inside[:] = sorted(d for d in inside if not d.startswith(".") and d not in ("runs", "node_modules"))
         for name in sorted(files):
             if name.endswith(".recipe"):
                 yield Path(folder) / name
                 seen += 1
-        if seen >= LIMIT:
+        if seen >= LIMIT or visited >= FOLDERS:
             return
 
 
 def text_of(path: Path) -> str | None:
     """The text of a recipe's file, or none where it cannot be read."""
     try:
-        return read_bytes(path, MAX_BYTES).decode("utf-8")
-    except (Unreadable, UnicodeDecodeError):
+        return read_source(str(path)).text
+    except RecipeError:
         return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from recipelang.editor import facts
 from recipelang.editor.context import context
 from recipelang.editor.document import Document
-from recipelang.kinds.schedule import ARGUMENTS
+from recipelang.kinds.schedule import arguments_of
 from recipelang.schedules.shapes import SHAPES
 from recipelang.source.frozen import frozen
 
@@ -28,15 +28,11 @@ def help(document: Document, offset: int) -> Help | None:
     found = facts.signature(call.function)
     if found is not None:
         arguments = [(a.name, f"{a.name} = {a.kind.text(a.default)}", a.doc) for a in found.arguments]
-        doc = f"{found.doc[0].upper()}{found.doc[1:]}."
+        doc = found.sentence
     elif call.function in SHAPES:
         shape = SHAPES[call.function]
         arguments = [("", "a -> b", "first and last value")]
-        arguments += [
-            (name, f"{name} = {kind}", doc)
-            for name, (kind, doc) in ARGUMENTS.items()
-            if name != "power" or "power" in shape.arguments
-        ]
+        arguments += [(name, f"{name} = {kind}", doc) for name, (kind, doc) in arguments_of(call.function).items()]
         doc = f"{shape.doc}: {shape.formula}"
     else:
         return None

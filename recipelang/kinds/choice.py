@@ -33,6 +33,11 @@ class Signature:
     doc: str
     arguments: tuple[Argument, ...] = ()
 
+    @property
+    def sentence(self) -> str:
+        """`doc` as people read it by itself."""
+        return f"{self.doc[0].upper()}{self.doc[1:]}."
+
     def default(self) -> Chosen:
         return Chosen(self.name, tuple((a.name, a.default) for a in self.arguments))
 

@@ -46,6 +46,11 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
 }
 
 
+def arguments_of(shape: str) -> dict[str, tuple[str, str]]:
+    """Those that a shape takes, as `ARGUMENTS` has them."""
+    return {n: told for n, told in ARGUMENTS.items() if n != "power" or n in SHAPES[shape].arguments}
+
+
 class ScheduleOf(Kind):
     """A value of `inner` over time. `events`: it changes at events, so a window needs `every` or `updates`."""
 

@@ -34,7 +34,7 @@ def _signatures(table_of: Mapping[str, Signature]) -> Iterator[str]:
             (code(a.name), _type(a.kind.symbols, a.kind.name, a.kind.within), code(a.kind.text(a.default)), a.doc)
             for a in signature.arguments
         )
-        yield f"### {signature.name}\n\n{signature.doc[0].upper()}{signature.doc[1:]}."
+        yield f"### {signature.name}\n\n{signature.sentence}"
         yield table(("argument", "type", "default", "description"), rows)
         if isinstance(signature, Method) and signature.scheduled:
             yield _facts(signature)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from recipelang.cli import screen
 from recipelang.kinds.choice import Signature
-from recipelang.kinds.schedule import ARGUMENTS
+from recipelang.kinds.schedule import arguments_of
 from recipelang.methods.declaration import Method
 from recipelang.reference.attributes import default, header, says
 from recipelang.schedules.shapes import SHAPES
@@ -70,7 +70,7 @@ def attribute(name: str, attr: Attr, spec: type[Spec], of: str) -> None:
 
 def function(signature: Signature, what: str) -> None:
     """A method or an optimizer with its arguments."""
-    heading(f"{signature.name}, {what}", f"{signature.doc[0].upper()}{signature.doc[1:]}.")
+    heading(f"{signature.name}, {what}", signature.sentence)
     if signature.arguments:
         screen.tell()
         rows((a.name, a.kind.text(a.default), a.doc) for a in signature.arguments)
@@ -89,7 +89,7 @@ def shape(name: str) -> None:
     its = SHAPES[name]
     heading(f"{name}, a shape of schedules", its.doc)
     screen.tell(f"From `a` to `b`, with x from 0 to 1 over the window: {its.formula}\n\n    {its.example}\n")
-    rows((n, kind, doc) for n, (kind, doc) in ARGUMENTS.items() if n != "power" or "power" in its.arguments)
+    rows((n, kind, doc) for n, (kind, doc) in arguments_of(name).items())
 
 
 def _row(name: str, attr: Attr, spec: type[Spec]) -> tuple[str, str, str]:

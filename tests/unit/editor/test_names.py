@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recipelang.editor.document import Document
-from recipelang.editor.names import CannotRename, definition, occurrences, renamed, uses
+from recipelang.editor.names import CannotRename, _recipes, definition, occurrences, renamed, uses
 from tests.unit.editor.marked import CURSOR, HEADER, marked
 
 TEXT = """param target: ratio = 90%
@@ -98,6 +98,15 @@ def test_what_the_library_defines_keeps_its_name() -> None:
     text = 'use "lib://lib/scaling" as lib\nlet length = lib.short\n'
     with pytest.raises(CannotRename, match="cannot be changed here"):
         renamed(*marked(_at("short", text)), "other")
+
+
+def test_a_large_tree_is_not_gone_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recipe may lie in a home folder."""
+    for name in ("a", "b", "c", "d"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "child.recipe").write_text(f'{HEADER}extends "../base.recipe"\n')
+    monkeypatch.setattr("recipelang.editor.names.FOLDERS", 2)
+    assert len([*_recipes(tmp_path)]) == 2
 
 
 def test_an_open_text_counts_and_not_its_file(tmp_path: Path) -> None:
