@@ -25,7 +25,8 @@ from recipelang.engine.loop import CHECKPOINT_SECONDS, EPOCH_SECONDS
 from recipelang.engine.offload import offloads
 from recipelang.engine.records import Reporter
 from recipelang.engine.run import execute
-from recipelang.engine.shortened import WARM, examples, measured, outline, shortened, stretch_of, walked
+from recipelang.engine.run_record import examples_of
+from recipelang.engine.shortened import WARM, measured, outline, shortened, stretch_of, walked
 from recipelang.engine.start import fill_folder
 from recipelang.kinds.formats import others
 from recipelang.methods import METHODS
@@ -164,7 +165,7 @@ def counted_on(plan: Plan, short: Plan, clock: Clock, times: Mapping[str, Times]
             evaluated[evaluation.name] += 1 + ((stage.steps - 1) // every if every else 0)
     for evaluation in plan.evaluations:
         name = f"evaluate {evaluation.name}"
-        more = examples(plan, evaluation) / measured(plan, evaluation)
+        more = examples_of(plan, evaluation) / measured(plan, evaluation)
         parts[name] = took[name] / max(1, many[name]) * more * (evaluated[evaluation.name] + evaluation.dense)
         for one in (f"{name} in {n}" for n in others(plan.export)):
             if took[one]:

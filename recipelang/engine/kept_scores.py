@@ -19,8 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from recipelang import processes
-from recipelang.engine.roles import stacks_of
-from recipelang.engine.worth import Read, Rows, Worth, layer_of, passed, worth_of
+from recipelang.engine.roles import layer_of, stacks_of
+from recipelang.engine.worth import Read, Rows, Worth, passed, worth_of
 from recipelang.planning.remembered import note_of, trim
 from recipelang.planning.shrink_plan import ShrinkPlan
 from recipelang.source import Diagnostics, RecipeError
@@ -55,7 +55,7 @@ def worth_kept(
     files: dict[str, Path] = {}
     known: Worth = {}
     if processes.main():
-        same = [FORMAT, model_digest(model), _rows_digest(rows, read.batch), *decided]
+        same = [FORMAT, state_digest(model), _rows_digest(rows, read.batch), *decided]
         files = {axis: _file(plan, axis, same) for axis in axes}
         known = _recalled(model, plan, files, found)
     known = processes.first(known)
@@ -70,7 +70,7 @@ def worth_kept(
     return worth, there
 
 
-def model_digest(model: nn.Module) -> str:
+def state_digest(model: nn.Module) -> str:
     """Of what a model computes with: its class, its config, and every parameter and buffer as it is now."""
     config = model.config.to_dict()  # type: ignore[operator, union-attr]
     own = {k: v for k, v in config.items() if k not in ("_name_or_path", "transformers_version")}

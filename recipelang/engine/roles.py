@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,6 +97,12 @@ def stacks_of(model: nn.Module) -> Iterator[str]:
         if isinstance(module, nn.ModuleList) and len(module) and not inside and _blocks(module):
             found.append(name)
             yield name
+
+
+def layer_of(name: str, stacks: Sequence[str]) -> str:
+    """The path of the layer that a parameter is of; empty outside of them."""
+    stack = next((s for s in stacks if name.startswith(f"{s}.")), None)
+    return "" if stack is None else f"{stack}.{name[len(stack) + 1 :].partition('.')[0]}"
 
 
 def _blocks(stack: nn.ModuleList) -> bool:

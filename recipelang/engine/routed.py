@@ -7,12 +7,13 @@ What experts that read their tokens already weighted put out is weighted, too: i
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from recipelang.engine.roles import layer_of
 from recipelang.planning.shrink_plan import ShrinkPlan
 from recipelang.source import RecipeError, fail
 from recipelang.source.words import an
@@ -77,25 +78,18 @@ def _real(tokens: int, keep: Tensor | None, device: torch.device) -> Tensor:
     return keep
 
 
-def stacks_in(plan: ShrinkPlan) -> Iterator[str]:
-    """The paths of the modules that hold experts, each once."""
-    paths = (r.name.rpartition(".")[0] for r in plan.reshapes if len(r.shape) == 3)
-    yield from dict.fromkeys(paths if plan.to("experts") else ())
-
-
 def unreached(plan: ShrinkPlan, worth: Mapping[tuple[str, str], Tensor], stacks: Sequence[str]) -> list[str]:
     """`model.layers.0.mlp.experts[2]`: experts that no token reached. `stacks`: the paths of the lists of layers."""
     found = []
-    for path in stacks_in(plan):
-        own = next(s for s in stacks if path.startswith(f"{s}."))
-        layer = f"{own}.{path[len(own) + 1 :].partition('.')[0]}"
-        found += [f"{path}[{i}]" for i, score in enumerate(worth["experts", layer].tolist()) if score == NEVER]
+    for path in plan.expert_stacks:
+        scores = worth["experts", layer_of(path, stacks)].tolist()
+        found += [f"{path}[{i}]" for i, score in enumerate(scores) if score == NEVER]
     return found
 
 
 def can_be_seen(model: nn.Module, plan: ShrinkPlan) -> None:
     """E172 where what experts put out cannot be told apart: they are called in a way that is not known here."""
-    for path in stacks_in(plan):
+    for path in plan.expert_stacks:
         takes = len(inspect.signature(model.get_submodule(path).forward).parameters)
         if takes not in (1, 3):  # states; states, the experts of each token and their weights
             raise unseen(model)

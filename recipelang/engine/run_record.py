@@ -178,8 +178,7 @@ def warn_of_unreached(plan: ShrinkPlan, experts: Sequence[str]) -> Diagnostics:
     """W161 for experts that `shrink` has ranked last because the router sent them no token of the data."""
     told = Diagnostics()
     size = plan.to("experts")
-    layers = len({name for r in plan.reshapes if len(r.shape) == 3 for name in [r.name.rpartition(".")[0]]})
-    whole = layers * (size.before if size is not None else 0)
+    whole = len(plan.expert_stacks) * (size.before if size is not None else 0)
     notes = [f"`{n}`: no token" for n in experts[:6]]
     notes += [f"and {len(experts) - 6:,} more"] if len(experts) > 6 else []
     message = f"no calibration token reached {len(experts):,} of {plural(whole, 'expert')}"

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from recipelang.engine.run_record import examples_of
 from recipelang.methods import METHODS
 from recipelang.planning.prune_plan import PrunePlan
 from recipelang.planning.types import DistillPlan, EvaluatePlan, Plan, Segment, StagePlan
@@ -103,16 +104,9 @@ def shortened(plan: Plan) -> Plan:
     return plan.model_copy(update=update)
 
 
-def examples(plan: Plan, evaluation: EvaluatePlan) -> int:
-    """That an evaluation reads."""
-    data = next(d for d in plan.data if d.label == evaluation.data)
-    all_of_them = data.items.get(evaluation.split) or data.examples.get(evaluation.split, 1)
-    return min(all_of_them, evaluation.samples or all_of_them)
-
-
 def measured(plan: Plan, evaluation: EvaluatePlan) -> int:
-    """How many of them are read now."""
-    return max(1, min(examples(plan, evaluation), _BATCHES * evaluation.batch))
+    """How many examples of an evaluation are read now."""
+    return max(1, min(examples_of(plan, evaluation), _BATCHES * evaluation.batch))
 
 
 def _short_stage(stage: StagePlan, steps: int) -> StagePlan:

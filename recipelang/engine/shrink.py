@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from recipelang import processes
 from recipelang.engine.cuts import taken
 from recipelang.engine.depth import alike, made_anew
-from recipelang.engine.roles import stacks_of
+from recipelang.engine.roles import layer_of, stacks_of
 from recipelang.engine.routed import can_be_seen, unreached
-from recipelang.engine.worth import Worth, layer_of
+from recipelang.engine.worth import Worth
 from recipelang.kinds.sizes import RANKINGS
 from recipelang.planning.layers import config_with_layers, renumbered
 from recipelang.planning.shrink_plan import CutPlan, ShrinkPlan

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from recipelang import processes
 from recipelang.engine.cuts import summed
 from recipelang.engine.delivery import delivered
-from recipelang.engine.roles import stacks_of
-from recipelang.engine.routed import Routed, stacks_in, unseen
+from recipelang.engine.roles import layer_of, stacks_of
+from recipelang.engine.routed import Routed, unseen
 from recipelang.kinds.sizes import RANKINGS
 from recipelang.planning.shrink_plan import CutPlan, ReshapePlan, ShrinkPlan
 from recipelang.source import fail
@@ -81,19 +81,13 @@ def _look(model: nn.Module, plan: ShrinkPlan, read: Read, seen: _Seen) -> None:
     if seen.looks_at == "states" or plan.to("layers"):
         with seen.looking():
             _show(model, read, seen)
-        if seen.looks_at == "states" and {*stacks_in(plan)} - seen.routed.sums.keys():
+        if seen.looks_at == "states" and {*plan.expert_stacks} - seen.routed.sums.keys():
             raise unseen(model)
     if seen.looks_at == "gradients":
         seen.begin()
         for _ in read.gradients():
             seen.count_changes()
         processes.add([*seen.losses.values()])  # each process has read its part of the batches
-
-
-def layer_of(name: str, stacks: Sequence[str]) -> str:
-    """The path of the layer that a parameter is of; empty outside of them."""
-    stack = next((s for s in stacks if name.startswith(f"{s}.")), None)
-    return "" if stack is None else f"{stack}.{name[len(stack) + 1 :].partition('.')[0]}"
 
 
 def _show(model: nn.Module, read: Read, seen: _Seen) -> None:
@@ -143,7 +137,7 @@ class _Seen:
                     stack.callback(hook.remove)
                 for name, module in self._norms():
                     stack.callback(module.register_forward_hook(self._puts_out(name)).remove)
-                for path in stacks_in(self.plan):
+                for path in self.plan.expert_stacks:
                     look = self.routed.looks(path, self.plan.to("experts").before, lambda: self.kept)  # type: ignore[union-attr]
                     stack.callback(self.model.get_submodule(path).register_forward_hook(look).remove)
             if self.plan.to("layers"):

@@ -15,7 +15,8 @@ _OF_STATES = re.compile(r"LayerNorm|sa_layer_norm|self_attn_layer_norm|ln|ln_att
 _IN_PARTS = ("gpt2", "modernbert", "phi3")
 #: and with those of each head together
 _BY_HEAD = ("gpt_neox", "persimmon")
-_GROUPS = ("num_key_value_heads", "num_kv_heads")
+#: what configs call the heads of keys and values
+GROUPS = ("num_key_value_heads", "num_kv_heads")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def heads_of(family: str, config: Mapping[str, Any], tensors: tuple[TensorFact, 
     """None where the width of a head is not known."""
     query = next((t for t in tensors if is_matrix(t, "query") and "key" not in t.roles), None)
     if query is not None:
-        groups = int(config.get(_GROUPS[0]) or count)
+        groups = int(config.get(GROUPS[0]) or count)
         return Heads(count, groups, query.shape[0] // count) if query.shape[0] % count == 0 else None
     out = next((t for t in tensors if is_matrix(t, "out") and "attention" in t.roles), None)
     fused = any(is_matrix(t, "query") and "key" in t.roles for t in tensors)
@@ -83,7 +84,7 @@ def _fused(family: str, config: Mapping[str, Any], heads: int) -> tuple[str, int
     From the attention of each type in transformers 5.24; a test compares what a smaller model computes.
     """
     if family in _IN_PARTS:
-        return "parts", int(config.get(_GROUPS[0]) or heads)
+        return "parts", int(config.get(GROUPS[0]) or heads)
     if family in _BY_HEAD:
         return "heads", heads
     shared = bool(config.get("multi_query", True))
@@ -91,7 +92,7 @@ def _fused(family: str, config: Mapping[str, Any], heads: int) -> tuple[str, int
         return ("parts", 1) if shared else ("heads", heads)
     if family == "falcon" and not config.get("alibi"):
         if config.get("new_decoder_architecture"):  # each group of queries, then its key and its value
-            return "groups", int(config.get(_GROUPS[1]) or heads)
+            return "groups", int(config.get(GROUPS[1]) or heads)
         return ("parts", 1) if shared else ("heads", heads)
     return "", heads
 

@@ -13,7 +13,8 @@ from recipelang.source.words import an, plural
 
 #: what configs call the number of experts
 KEYS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
-_MADE = "make the smaller model with transformers, and name its folder as `base`"
+#: what can be done where this release cannot
+MADE = "make the smaller model with transformers, and name its folder as `base`"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def routing_of(family: str, config: Mapping[str, Any], tensors: Sequence[TensorF
     elif not config.get("experts_per_token"):
         why = "its config.json does not say how many a token goes to"
     if why:
-        raise fail("E152", f"this release cannot remove experts of {kind}", help=_MADE, notes=[why])
+        raise fail("E152", f"this release cannot remove experts of {kind}", help=MADE, notes=[why])
     groups = config.get("routing_groups")
     return Routing(
         stacks.pop(),

@@ -15,12 +15,12 @@ from typing import Any
 from recipelang.kinds.sizes import RANKINGS
 from recipelang.planning.budget_plan import BudgetPlan
 from recipelang.planning.config_fields import check_fields
-from recipelang.planning.dimensions import Heads, Units, counts_experts, heads_of, is_matrix, units_of
+from recipelang.planning.dimensions import GROUPS, Heads, Units, counts_experts, heads_of, is_matrix, units_of
 from recipelang.planning.facts import ModelFacts, with_standard
 from recipelang.planning.families import FAMILIES, TensorFact, tensors_of
 from recipelang.planning.layers import NUMBER_OF_LAYERS, config_with_layers, lists_differ
 from recipelang.planning.match import match
-from recipelang.planning.routing import KEYS, Routing, check_experts, routing_of
+from recipelang.planning.routing import KEYS, MADE, Routing, check_experts, routing_of
 from recipelang.planning.shrink_plan import CutPlan, ReshapePlan, ShrinkPlan, SizePlan
 from recipelang.planning.structure import structure
 from recipelang.source import RecipeError, fail
@@ -47,8 +47,9 @@ _KEYS = {
 }
 #: what most types call it, and a walk reports
 _STANDARD = {"ffn": "intermediate_size", "heads": "num_attention_heads", "hidden": "hidden_size"}
+#: types whose heads look back as far as their number says (ALiBi), whatever the config says of it
+_SLOPES = ("bloom", "mpt")
 #: types that mix units, or layers, in ways of which shapes tell nothing: halves of heads, states from elsewhere
-_SLOPES = ("bloom", "mpt")  # of attention, by the number of a head
 _MIXED = {
     "diffllama": ("heads",),
     "kimi_linear": ("heads", "hidden", "layers"),
@@ -56,11 +57,9 @@ _MIXED = {
     "zamba": ("heads", "ffn"),
     "zamba2": ("heads", "ffn"),
 }
-#: what configs call the heads of keys and values
-_GROUPS = ("num_key_value_heads", "num_kv_heads")
 _WIDTH = "head_dim"
 #: every key of a config that a smaller size may change
-SIZE_KEYS = {key for keys in _KEYS.values() for key in keys} | {*NUMBER_OF_LAYERS, *_GROUPS, _WIDTH}
+SIZE_KEYS = {key for keys in _KEYS.values() for key in keys} | {*NUMBER_OF_LAYERS, *GROUPS, _WIDTH}
 #: that shares are rounded to, where the model's own size is a multiple of it
 _USUAL = 16
 
@@ -155,10 +154,10 @@ class Here:
             raise fail("E152", f"this release cannot shrink `{axis}` of {kind}", help="shrink another axis")
         if axis != "ffn" and (facts.two_stacks or len(facts.stacks) > 1):
             notes = ["it has several stacks of layers, of which only `ffn` can shrink"]
-            raise fail("E152", f"this release does not shrink `{axis}` of {kind}", notes=notes, help=_MADE)
+            raise fail("E152", f"this release does not shrink `{axis}` of {kind}", notes=notes, help=MADE)
         if axis == "layers":
             if facts.layers < 2 or not facts.chained:
-                raise fail("E152", f"this release cannot remove layers of {kind}", help=_MADE)
+                raise fail("E152", f"this release cannot remove layers of {kind}", help=MADE)
             each = [{(_inside(t), t.shape) for t in facts.tensors if t.layer == i} for i in range(facts.layers)]
             if any(one != each[0] for one in each) or lists_differ(facts.config, facts.layers):
                 help = "name the layers to keep: `drop layers { keep = [...] }`"
@@ -198,7 +197,7 @@ class Here:
             for key in _KEYS[axis]:
                 if key in config and config[key] in (self.count(axis), None):
                     config[key] = to
-            for key in _GROUPS if axis == "heads" else ():
+            for key in GROUPS if axis == "heads" else ():
                 if config.get(key) == self.count(axis):  # no two heads share keys and values, or it is not read
                     config[key] = to
         if "hidden" in wanted and "ffn" not in wanted:  # some are four times as wide where the config says nothing
@@ -277,9 +276,6 @@ class Here:
         notes = [f"`{name}` would have the shape {found}" if found else "its config makes a model of other parameters"]
         axes = " and ".join(f"`{a}`" for a in wanted)
         return fail("E152", f"this release cannot shrink {axes} of {kind}", help="shrink another axis", notes=notes)
-
-
-_MADE = "make the smaller model with transformers, and name its folder as `base`"
 
 
 def _is_norm(reshape: ReshapePlan, facts: ModelFacts) -> bool:

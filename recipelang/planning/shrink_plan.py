@@ -112,6 +112,12 @@ class ShrinkPlan(Frozen):
         """What becomes of an axis, where anything does."""
         return next((s for s in self.sizes if s.axis == axis), None)
 
+    @property
+    def expert_stacks(self) -> tuple[str, ...]:
+        """The paths of the modules whose experts go, each once."""
+        paths = (r.name.rpartition(".")[0] for r in self.reshapes if len(r.shape) == 3)
+        return tuple(dict.fromkeys(paths)) if self.to("experts") else ()
+
     def shape_of(self, reshape: ReshapePlan) -> tuple[int, ...]:
         """Of a parameter afterwards."""
         after = {s.axis: s.after for s in self.sizes}

@@ -13,7 +13,8 @@ import pytest
 from recipelang.engine import forecast as fc
 from recipelang.engine.clock import Clock
 from recipelang.engine.interrupt import _LAST, StopRequests
-from recipelang.engine.shortened import examples, measured, outline, shortened, stack_and_layer, walked
+from recipelang.engine.run_record import examples_of
+from recipelang.engine.shortened import measured, outline, shortened, stack_and_layer, walked
 from recipelang.loading.plan import planned
 from recipelang.planning.types import DistillPlan, FreezePlan, Segment, TermPlan
 from tests.cli.command import command
@@ -162,7 +163,7 @@ def test_what_is_counted_on(plan):
     inside = sum((s.steps - 1) // s.steps_per_epoch for s in whole.stages if s.steps > 13)
     assert found.parts["checkpoints"] == 2 * (2 + inside)
     assert (found.parts["check"], found.parts["export"]) == (1, 3)
-    evaluated = examples(whole, whole.evaluations[0]) / measured(whole, whole.evaluations[0])
+    evaluated = examples_of(whole, whole.evaluations[0]) / measured(whole, whole.evaluations[0])
     assert found.parts["evaluate dev"] == pytest.approx(2 * evaluated * 2)
 
 
