@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipelang.loading.read import Around
-from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError
+from recipelang.source import Diagnostic, Label, RecipeError
 from recipelang.source.suggest import closest
 from recipelang.study.ranges import value_of
 from recipelang.study.read import Search, Study
@@ -25,6 +25,8 @@ from recipelang.study.variants import Point, Variant, variants
 if TYPE_CHECKING:
     import optuna
 
+#: what a run is that has no result yet; every other has one, or will have none
+_OPEN = ("waiting", "interrupted")
 #: runs variants, given the outcomes of all others, and says whether it was stopped
 Run = Callable[[Sequence[Variant], Sequence[Outcome]], bool]
 
@@ -50,8 +52,10 @@ def can_search(study: Study, made: Sequence[Variant]) -> None:
 def searched(
     study: Study, around: Around, rehearsal: int | None, out: Path, run: Run | None, jobs: int
 ) -> list[Outcome]:
-    """The runs of the trials so far, in their order. Trials are gone through: what is finished is read, the rest is run, `jobs` trials at a time, until all are done or
-    the runner was stopped. Without a runner, up to the first trial that is not done.
+    """The runs of the trials so far, in their order.
+
+    Trials are gone through: what is finished is read, the rest is run, `jobs` trials at a time, until all are done or the
+    runner was stopped. Without a runner, up to the first trial that is not done.
 
     A trial with a failed run has no result, and stays failed: later trials were proposed knowing that.
     """
@@ -65,12 +69,12 @@ def searched(
         points = [_point(study, trial) for trial in asked]
         made = variants(study, around, rehearsal, points)
         states = [outcome(out, v) for v in made]
-        stopped = run is None and any(o.status in ("waiting", "interrupted") for o in states)
-        if run is not None and (left := [o.variant for o in states if o.status in ("waiting", "interrupted")]):
-            stopped = run(left, [*found, *(o for o in states if o.status in ("finished", "failed"))])
+        stopped = False
+        if run is not None and (left := [o for o in states if o.status in _OPEN]):
+            stopped = run([o.variant for o in left], [*found, *(o for o in states if o not in left)])
             states = [outcome(out, v) for v in made]
         found += states
-        if stopped or any(o.status in ("waiting", "interrupted") for o in states):
+        if stopped or any(o.status in _OPEN for o in states):
             break
         for trial, point in zip(asked, points, strict=True):
             result = _result(search, [o for o in states if o.variant.point == point])
@@ -129,6 +133,4 @@ def refuse_choice(study: Study, names: Sequence[str], option: str) -> None:
     if study.search is not None and names:
         at = Label(study.source, study.search.span)
         help = "choose another folder with `-o`, or remove the option"
-        found = Diagnostics()
-        found.say("E265", f"`{option}` cannot be used in a search", at, help=help)
-        found.raise_errors()
+        raise RecipeError(Diagnostic("E265", f"`{option}` cannot be used in a search", at, help=(help,)))

@@ -30,9 +30,18 @@ def telling(rows: Sequence[Row]) -> tuple[list[Row], str]:
     )
 
 
+def _first(study: Study) -> str:
+    """The head of the first column: what the rows are."""
+    return "arm" if study.search is None else "trial"
+
+
+def _named(study: Study, row: Row) -> str:
+    return row.point.arm.name if study.search is None else row.point.at
+
+
 def heads(study: Study, rows: Sequence[Row], *, short: bool = False) -> list[str]:
     """`short`: the difference of the first metric only."""
-    found = ["arm" if study.search is None else "trial", *(v.name for v in study.vary), "n"]
+    found = [_first(study), *(v.name for v in study.vary), "n"]
     for i, name in enumerate(_metrics(rows)):
         found.append(name)
         if study.baseline is not None and not (short and i):
@@ -52,8 +61,7 @@ def _metrics(rows: Sequence[Row]) -> list[str]:
 
 
 def _cells(study: Study, row: Row, metrics: Sequence[str], short: bool, is_best: bool) -> list[str]:
-    name = row.point.arm.name if study.search is None else row.point.at
-    line = [name, *(text for _, text in row.point.values), f"{row.n}"]
+    line = [_named(study, row), *(text for _, text in row.point.values), f"{row.n}"]
     for i, name in enumerate(metrics):
         line.append(_spread(name, row.metrics.get(name)))
         if study.baseline is not None and not (short and i):
@@ -111,25 +119,13 @@ def comma_separated(study: Study, rows: Sequence[Row]) -> str:
     metrics = _metrics(rows)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    head = [
-        "arm" if study.search is None else "trial",
-        *(v.name for v in study.vary),
-        "n",
-        "rehearsal",
-        "zeros_of_targets",
-        "zeros_of_all",
-        "seconds",
-    ]
+    head = [_first(study), *(v.name for v in study.vary), "n", "rehearsal"]
+    head += ["zeros_of_targets", "zeros_of_all", "seconds"]
     for m in metrics:
         head += [m, f"{m}_sd", f"{m}_difference", f"{m}_low", f"{m}_high"]
     writer.writerow(head)
     for r in rows:
-        line: list[object] = [
-            r.point.arm.name if study.search is None else r.point.at,
-            *(t for _, t in r.point.values),
-            r.n,
-            r.rehearsal,
-        ]
+        line: list[object] = [_named(study, r), *(t for _, t in r.point.values), r.n, r.rehearsal]
         line += [s.mean if s else "" for s in (r.targets, r.all_parameters, r.seconds)]
         for m in metrics:
             s, d = r.metrics.get(m), r.differences.get(m)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from recipelang.study.execute import Ran
     from recipelang.study.launch import Launcher
     from recipelang.study.read import Study
+    from recipelang.study.results import Outcome
     from recipelang.study.variants import Variant
 
 
@@ -94,26 +95,25 @@ def study(
 
       recipelang study guidelines.recipe --jobs 4 --launcher "ssh gpu1 {line}"
     """
-    found, made = planned(file, read_around(param, params, overlay), steps)
+    around = read_around(param, params, overlay)
+    found, made = planned(file, around, steps)
     folder = out or Path("runs") / _name(found)
 
     def how() -> Launcher:
         return _launcher(launcher, slurm, slurm_file, folder, jobs)
 
+    if found.search is not None:
+        from recipelang.study.search import can_search, refuse_choice
+
+        refuse_choice(found, only, "--only")
+        refuse_choice(found, again, "--again")
+        can_search(found, made)
+        _search(found, around, folder, steps, how, jobs=jobs or 1, plan=plan, table=table)
+        return
     from recipelang.study.notes import read_note
     from recipelang.study.results import outcome
     from recipelang.study.variants import chosen, same_runs
 
-    if found.search is not None:
-        _search(
-            found,
-            made,
-            read_around(param, params, overlay),
-            folder,
-            _Options(only, again, jobs, plan, table, steps),
-            how,
-        )
-        return
     wanted = chosen(made, only)
     screen.show(same_runs(found, wanted))
     if again and not (plan or table):
@@ -126,66 +126,36 @@ def study(
         notes = {v.name: note for v in wanted if (note := read_note(folder, v.name))}
         console.print(listing(wanted, outcomes, folder, {name: note.job for name, note in notes.items()}))
         return
-    ran = None
+    rans: list[Ran] = []
     if not table:
-        from recipelang.engine.files import only_one
-        from recipelang.storage.writing import writing
         from recipelang.study.execute import run_all
 
-        with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        with only_one(folder):
+        with _filling(folder):
             news = Lines(console, found, made, wanted, outcomes, folder)
-            ran = run_all(folder, wanted, news, launcher=how(), drop_weights=found.drops_weights)
-        outcomes |= ran.ended
-    from recipelang.cli.screen.study import shown
-    from recipelang.report.study import write
-
-    write(found, folder, [outcomes[v.name] for v in made])
-    if not sys.stdout.isatty():
-        console.width = 160  # a table in a pipe is better long than broken
-    console.print(shown(found, [outcomes[v.name] for v in made], folder))
-    if ran is not None:
-        _end(ran)
-    if any(outcomes[v.name].status == "failed" for v in wanted) or _cut(ran):
-        raise typer.Exit(Exit.ERRORS)
-    if any(c.startswith("expect") for v in wanted for c in outcomes[v.name].unmet):
-        raise typer.Exit(Exit.EXPECT_FAILED)
-
-
-@dataclass(frozen=True)
-class _Options:
-    only: Sequence[str]
-    again: Sequence[str]
-    jobs: int | None
-    plan: bool
-    table: bool
-    steps: int | None
+            rans.append(run_all(folder, wanted, news, launcher=how(), drop_weights=found.drops_weights))
+        outcomes |= rans[0].ended
+    _end(found, [outcomes[v.name] for v in made], [outcomes[v.name] for v in wanted], folder, rans)
 
 
 def _search(
-    study: Study, ends: Sequence[Variant], around: Around, folder: Path, options: _Options, how: Callable[[], Launcher]
+    study: Study,
+    around: Around,
+    folder: Path,
+    steps: int | None,
+    how: Callable[[], Launcher],
+    *,
+    jobs: int,
+    plan: bool,
+    table: bool,
 ) -> None:
-    """Trials one after the other, or `--jobs` of them at a time, each made when those before it are done."""
-    from recipelang.cli.screen.study import Lines, listing, shown
-    from recipelang.engine.files import only_one
-    from recipelang.report.study import write
-    from recipelang.storage.writing import writing
+    """Trials one after the other, or `jobs` of them at a time, each made when those before it are done."""
+    from recipelang.cli.screen.study import Lines, listing
     from recipelang.study.execute import run_all
     from recipelang.study.results import Outcome
-    from recipelang.study.search import can_search, refuse_choice, searched
+    from recipelang.study.search import searched
 
-    refuse_choice(study, options.only, "--only")
-    refuse_choice(study, options.again, "--again")
-    can_search(study, ends)
     rans: list[Ran] = []
-    console, jobs = screen.console(), options.jobs or 1
-    if options.plan:
-        so_far = searched(study, around, options.steps, folder, None, jobs)
-        states = {o.variant.name: o for o in so_far}
-        console.print(listing([o.variant for o in so_far], states, folder, {}))
-        console.print(f"a search of {plural(study.runs, 'run')}; values of later trials follow from earlier results")
-        return
+    console = screen.console()
 
     def run(left: Sequence[Variant], others: Sequence[Outcome]) -> bool:
         news = Lines(console, study, left, left, {v.name: Outcome(v, "waiting", {}) for v in left}, folder, others)
@@ -193,26 +163,52 @@ def _search(
         rans.append(ran)
         return ran.stopped is not None or len(ran.ended) < len(left)
 
-    if options.table:
-        outcomes = searched(study, around, options.steps, folder, None, jobs)
+    if plan or table:
+        outcomes = searched(study, around, steps, folder, None, jobs)
     else:
-        with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        with only_one(folder):
-            outcomes = searched(study, around, options.steps, folder, run, jobs)
+        with _filling(folder):
+            outcomes = searched(study, around, steps, folder, run, jobs)
+    if plan:
+        states = {o.variant.name: o for o in outcomes}
+        console.print(listing([o.variant for o in outcomes], states, folder, {}))
+        console.print(f"a search of {plural(study.runs, 'run')}; values of later trials follow from earlier results")
+        return
+    _end(study, outcomes, outcomes, folder, rans)
+
+
+@contextmanager
+def _filling(folder: Path) -> Iterator[None]:
+    """A folder that is there, and that no other study fills meanwhile."""
+    from recipelang.engine.files import only_one
+    from recipelang.storage.writing import writing
+
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with only_one(folder):
+        yield
+
+
+def _end(
+    study: Study, outcomes: Sequence[Outcome], wanted: Sequence[Outcome], folder: Path, rans: Sequence[Ran]
+) -> None:
+    """The files and the table of all outcomes, what is told after it, and the exit code, which `wanted` decide."""
+    from recipelang.cli.screen.study import shown
+    from recipelang.report.study import write
+
     write(study, folder, outcomes)
+    console = screen.console()
     if not sys.stdout.isatty():
-        console.width = 160
+        console.width = 160  # a table in a pipe is better long than broken
     console.print(shown(study, outcomes, folder))
     for ran in rans:
-        _end(ran)
-    if any(o.status == "failed" for o in outcomes) or any(map(_cut, rans)):
+        _told(ran)
+    if any(o.status == "failed" for o in wanted) or any(map(_cut, rans)):
         raise typer.Exit(Exit.ERRORS)
-    if any(c.startswith("expect") for o in outcomes for c in o.unmet):
+    if any(c.startswith("expect") for o in wanted for c in o.unmet):
         raise typer.Exit(Exit.EXPECT_FAILED)
 
 
-def _end(ran: Ran) -> None:
+def _told(ran: Ran) -> None:
     """What is told after the table, and the exit code of a study that was stopped."""
     if len(ran.found):
         screen.show(ran.found)
@@ -227,9 +223,9 @@ def _end(ran: Ran) -> None:
     raise typer.Exit(Exit.of_signal(ran.stopped))
 
 
-def _cut(ran: Ran | None) -> bool:
+def _cut(ran: Ran) -> bool:
     """Whether somebody else has stopped a run: nothing is lost, and not everything is done."""
-    return ran is not None and any(o.status == "interrupted" for o in ran.ended.values())
+    return any(o.status == "interrupted" for o in ran.ended.values())
 
 
 def _launcher(name: str, options: Sequence[str], files: Sequence[str], folder: Path, jobs: int | None) -> Launcher:
