@@ -94,3 +94,16 @@ class Conversions:
         except Exception:  # whatever a conversion says to a part of what it is made for
             return False
         return made.shape == parameter.shape and apart == stored
+
+
+def let_go_of_files(model: nn.Module, facts: ModelFacts) -> None:
+    """Copy what is used as it lies in the files of a model, where other parameters were made of their tensors.
+
+    A parameter that is no copy keeps its whole file mapped, and what the others were made of counts as memory with it.
+    """
+    known = Conversions(model)
+    sources = {name: facts.sources(name) for name, _ in model.named_parameters()}
+    made = {name for name, found in sources.items() if found and found[0] in known}
+    if made:
+        for tensor in (*(p for n, p in model.named_parameters() if n not in made), *model.buffers()):
+            tensor.data = tensor.detach().clone()

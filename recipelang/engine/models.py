@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from recipelang.engine.converted import let_go_of_files
 from recipelang.engine.depth import keep_layers
 from recipelang.engine.seeds import stream
 from recipelang.engine.shrink import can_shrink, empty_like
@@ -139,6 +140,7 @@ def load_model(
             for name in redrawn:
                 _draw(model.get_parameter(name), config)
     _check_read(folder, facts, plan, read)
+    let_go_of_files(model, facts)
     model = only_used(model, plan.task)
     return ready(model if keep is None else keep_layers(model, keep), plan)
 

@@ -16,6 +16,7 @@ from recipelang.modifiers.modifier import Modifier, State, misshapen
 from recipelang.planning.prune_plan import PruneEvent, PrunePlan
 from recipelang.pruning import patterns, streamed
 from recipelang.pruning.inputs import Gathered
+from recipelang.pruning.masks import full
 from recipelang.pruning.matrix_names import expert_of, names_of, parameter_of
 from recipelang.pruning.scores import Score, Select
 from recipelang.pruning.selection import Scores, counts
@@ -433,9 +434,11 @@ def _weights(names: Sequence[str], state: State) -> list[nn.Parameter]:
 
 
 def _live(name: str, weight: nn.Parameter, state: State) -> Tensor:
-    """The mask in force of a matrix, as outputs × inputs."""
+    """The mask in force of a matrix, as outputs × inputs. One made for an expert is of that expert alone: each of a
+    stack would hold a whole stack else."""
     stored = weight.stored if isinstance(weight, Turned) else weight
-    return seen(state.masks.live(parameter_of(name)[0], stored), weight)
+    known = state.masks.in_force(parameter_of(name)[0], stored)
+    return full(weight) if known is None else seen(known, weight)
 
 
 def _set(weights: Sequence[nn.Parameter], names: Sequence[str], keeps: Sequence[Tensor], state: State) -> None:

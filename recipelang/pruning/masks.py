@@ -70,16 +70,12 @@ class Masks:
             self._dead = away + sum(sums(here, self._params.values()))
         return self._dead
 
-    def live(self, name: str, parameter: nn.Parameter) -> Tensor:
-        """The mask of a parameter, all true where it has none yet."""
+    def in_force(self, name: str, parameter: nn.Parameter) -> Tensor | None:
+        """The mask of a parameter, from the shelf where it lies there; none where it has none yet."""
         if name in self._settled and name not in self._masks and self.shelf is not None:
             self._masks[name], self._params[name] = self.shelf.take(name, parameter), parameter
             self._taken.add(name)
-        known = self._masks.get(name)
-        if known is not None:
-            return known
-        here = local(parameter)  # whose rows may not lie one behind the other; those of a mask do
-        return torch.ones(here.shape, dtype=torch.bool, device=here.device)
+        return self._masks.get(name)
 
     @torch.no_grad()
     def set(self, name: str, parameter: nn.Parameter, mask: Tensor, *, zeroed: bool = False) -> None:
@@ -143,6 +139,12 @@ class Masks:
             mine = local(mask) if is_shard(mask) else of_weight(mask, parameters[name])
             here = mine.to(parameters[name].device, copy=True)  # events change it in place
             self.set(name, parameters[name], here, zeroed=judged)
+
+
+def full(weight: Tensor) -> Tensor:
+    """The mask of a weight that nothing is taken from, of the rows that this process holds."""
+    here = local(weight)  # whose rows may not lie one behind the other; those of a mask do
+    return torch.ones(here.shape, dtype=torch.bool, device=here.device)
 
 
 @torch.no_grad()

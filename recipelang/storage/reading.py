@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 MAX_RECORD = 16 * 2**20
 #: values of one JSON text, which take about a hundred bytes each
 MAX_VALUES = 2_000_000
+#: bytes of a file that are mapped at once
+_MAPPED = 2**23
 
 M = TypeVar("M", bound="BaseModel")
 T = TypeVar("T")
@@ -183,11 +185,18 @@ def sha256(path: Path, *, inside: Path | None = None) -> str:
 
 def mapped_sha256(path: Path, *, inside: Path | None = None) -> str:
     """As `sha256`, without copying what it reads: a tenth faster. For a run's own files, which are mapped to be read
-    anyway: a mapped file that is cut meanwhile ends the process."""
+    anyway: a mapped file that is cut meanwhile ends the process.
+
+    A part at a time: pages that were read count as memory of the process until they are unmapped.
+    """
+    digest = hashlib.sha256()
     with open_regular(path, inside=inside) as file:
+        size = os.fstat(file.fileno()).st_size
         try:
-            mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
-        except (OSError, ValueError):  # a file system that maps nothing, or an empty file
+            for start in range(0, size, _MAPPED):
+                with mmap(file.fileno(), min(_MAPPED, size - start), access=ACCESS_READ, offset=start) as part:
+                    digest.update(part)
+        except (OSError, ValueError):  # a file system that maps nothing
+            file.seek(0)
             return hashlib.file_digest(file, "sha256").hexdigest()
-        with mapped as data:
-            return hashlib.sha256(data).hexdigest()
+    return digest.hexdigest()

@@ -10,7 +10,7 @@ from recipelang.modifiers.modifier import State
 from recipelang.modifiers.prune import Regrow, pruner
 from recipelang.planning import counts
 from recipelang.planning.prune_plan import PruneEvent, PrunePlan, Target
-from recipelang.pruning.masks import Masks
+from recipelang.pruning.masks import Masks, full
 from recipelang.schedules.shapes import Fraction
 
 SHAPES = [(6, 8), (4, 12)]
@@ -70,7 +70,8 @@ class Case:
         return sum(one[name] for one in self.grads) / len(self.grads)
 
     def live(self):
-        return {n: self.state.masks.live(n, w).clone() for n, w in self.weights.items()}
+        known = {n: self.state.masks.in_force(n, w) for n, w in self.weights.items()}
+        return {n: full(self.weights[n]) if mask is None else mask.clone() for n, mask in known.items()}
 
     def fire(self, step):
         self.state.step = step
