@@ -272,7 +272,8 @@ def restore(
     modifiers: Sequence[Modifier] = (),
     random_states: bool = True,
 ) -> None:
-    """Weights, masks, optimizer and random states, bit for bit, of what `load` has judged.
+    """Weights, masks, optimizer and random states, bit for bit, of what `load` has judged, and which is empty then: what is
+    in use is not in memory twice.
 
     A checkpoint from between two stages has no optimizer, and the next stage seeds its own streams.
     """
@@ -292,14 +293,19 @@ def restore(
         own = {n.removeprefix(f"{modifier.name}/"): v for n, v in loaded.state.items() if _is_of(n, modifier)}
         modifier.load({n: v.to(device) for n, v in own.items()})
     random.setstate(loaded.python)
-    if not random_states:
-        return
+    if random_states:
+        _set_random_states(loaded.state)
+    loaded.model.clear()
+    loaded.state.clear()
+
+
+def _set_random_states(state: Mapping[str, Tensor]) -> None:
     mine = f"/{processes.rank()}" if processes.rank() else ""
-    if f"random/torch{mine}" in loaded.state:  # a process that was not there before keeps the stream of its own
-        torch.set_rng_state(loaded.state[f"random/torch{mine}"])
-    if torch.cuda.is_available() and f"random/cuda{mine}" in loaded.state:
-        torch.cuda.set_rng_state(loaded.state[f"random/cuda{mine}"])
-    np.random.set_state(numpy_state(loaded.state["random/numpy"]))
+    if f"random/torch{mine}" in state:  # a process that was not there before keeps the stream of its own
+        torch.set_rng_state(state[f"random/torch{mine}"])
+    if torch.cuda.is_available() and f"random/cuda{mine}" in state:
+        torch.cuda.set_rng_state(state[f"random/cuda{mine}"])
+    np.random.set_state(numpy_state(state["random/numpy"]))
 
 
 def _is_of(name: str, modifier: Modifier) -> bool:

@@ -20,6 +20,7 @@ from recipelang.engine.delivery import delivered
 from recipelang.engine.experts import Target, expert_inputs, left_out, target_of, tokens_of
 from recipelang.engine.offload import Offloaded
 from recipelang.engine.spill import Spilled
+from recipelang.pruning.free_memory import trim
 from recipelang.pruning.inputs import Gathered
 from recipelang.pruning.matrix_names import expert_of, parameter_of
 from recipelang.source import RecipeError, fail
@@ -105,8 +106,10 @@ class Layers:
                     with self._here(layer, own):
                         if own:
                             yield self._gather(layer, own, gathers, portions, further=not last and not again)
+                            trim()  # of every layer the allocator would keep more, in pieces too small for the next
                         for i in range(len(portions) if again and not last else 0):
                             portions[i] = self._through(layer, portions[i])
+                    trim()
                     done += 1
             self.between(done, of)
         finally:

@@ -45,6 +45,7 @@ from recipelang.planning.shrink_plan import ShrinkPlan
 from recipelang.planning.similarity import compares_batches
 from recipelang.planning.sliced import targets_left
 from recipelang.planning.types import StagePlan
+from recipelang.pruning.free_memory import give_back
 from recipelang.pruning.stacks import layouts
 from recipelang.schedules.stepwise import at
 from recipelang.source.words import listed
@@ -53,6 +54,14 @@ from recipelang.tasks import Features
 
 def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None) -> None:
     """Step by step, from a checkpoint if one is given, to the end of the stage or of the rehearsal."""
+    seconds = _steps(run, stage, loaded)
+    give_back()  # moments, teachers and rows are gone before anything is measured
+    end_stage(run, stage, seconds)
+    run.obey()
+
+
+def _steps(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None) -> float:
+    """The seconds that they took, with those before an interruption."""
     data = run.data_of(stage.data)
     until = run.plan.until(stage)
     features = _stream(run, stage, data, until) if data.streamed else run.split(data, "train")[1]
@@ -120,12 +129,19 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
             on_lack=lambda watch: checkpoint.save(*keeping(watch)) if state.step > run.position.step else None,
         )
         rounds.catch_up(state)
-    end_stage(run, stage, before + time.monotonic() - began)
-    run.obey()
+    return before + time.monotonic() - began
 
 
 def one_shot_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None) -> None:
     """No step is taken, so a stage that was interrupted begins again: `START` and `END` are all there is."""
+    seconds = _at_once(run, stage, loaded)
+    give_back()
+    end_stage(run, stage, seconds)
+    run.obey()
+
+
+def _at_once(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None) -> float:
+    """The seconds that it took."""
     if loaded is not None:
         checkpoint.restore(loaded, run.model, run.masks, None)
     began = time.monotonic()
@@ -163,8 +179,7 @@ def one_shot_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | No
         run.position.few_tokens[stage.name] = state.few_tokens
         if processes.main():
             run.reporter.found(warn_of_few_tokens(stage, state.few_tokens))
-    end_stage(run, stage, time.monotonic() - began)
-    run.obey()
+    return time.monotonic() - began
 
 
 def _shrink(run: Course, stage: StagePlan, plan: ShrinkPlan, read: Read | None, rows: Rows | None) -> Left:

@@ -15,6 +15,7 @@ from recipelang.methods.declaration import Method
 from recipelang.modifiers.modifier import Modifier, State, misshapen
 from recipelang.planning.prune_plan import PruneEvent, PrunePlan
 from recipelang.pruning import patterns, streamed
+from recipelang.pruning.free_memory import trim
 from recipelang.pruning.inputs import Gathered
 from recipelang.pruning.masks import full
 from recipelang.pruning.matrix_names import expert_of, names_of, parameter_of
@@ -26,6 +27,8 @@ from recipelang.source import fail
 
 #: tokens from which on a sum of squares is that of an input, to about an eighth
 ENOUGH = 32
+#: weights of a matrix after which it is worth while to ask the allocator for what it keeps
+_LARGE = 2**20
 
 
 def pruner(plan: PrunePlan, seed: int) -> Modifier:
@@ -228,7 +231,9 @@ class Prune(Modifier):
                 state.few_tokens[expert] = gathered.tokens
             with torch.no_grad():
                 keeps[name] = self.score.fit(weight, gathered, wanted[name], live, select)
-            del gathered
+            del gathered, live
+            if weight.numel() >= _LARGE:
+                trim()
         _set(weights, list(keeps), list(keeps.values()), state)
         if state.present is not None:
             state.masks.settle()
