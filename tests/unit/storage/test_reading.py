@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import mmap
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -135,6 +137,20 @@ def test_a_mapped_file_has_the_digest_of_what_it_holds(content: bytes, tmp_path:
     (tmp_path / "b").symlink_to(path)
     with pytest.raises(Unreadable):
         reading.mapped_sha256(tmp_path / "b", inside=tmp_path)
+
+
+def test_a_large_file_is_mapped_a_part_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    lengths: list[int] = []
+
+    def mapping(file: int, length: int, **named: Any) -> mmap.mmap:
+        lengths.append(length)
+        return mmap.mmap(file, length, **named)
+
+    monkeypatch.setattr(reading, "mmap", mapping)
+    monkeypatch.setattr(reading, "_MAPPED", 2**16)
+    (tmp_path / "a").write_bytes(content := bytes(range(256)) * 600)
+    assert reading.mapped_sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+    assert lengths == [65_536, 65_536, 22_528]
 
 
 def test_a_file_that_cannot_be_mapped_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
