@@ -10,7 +10,7 @@ _SPELT = re.compile(r"[AEFHILMNORSX](?:[A-Z]*[0-9:]|[A-Z]+\b|\b)|[fhlmnrsx](?:p?
 _AN = re.compile(r"[aeiou]|hour|honest|hf\b", re.IGNORECASE)
 #: a vowel on paper, a consonant when said
 _A = re.compile(r"uni(?!n|m)|us[aeiu]|eu|one\b|once\b|ubi", re.IGNORECASE)
-_MANY = {"matrix": "matrices", "index": "indices"}
+_MANY = {"matrix": "matrices", "index": "indices", "epoch": "epochs"}
 
 
 def many(noun: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from recipelang.tasks.task import Features as Features, Task as Task
+from recipelang.tasks.task import Features as Features, First as First, Task as Task
 
 
 def task_of(name: str) -> Task[Any, Any, Any, Any]:

@@ -27,7 +27,7 @@ from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.rows import Portions
 from recipelang.tasks.shards import ENDINGS, ending, files
 from recipelang.tasks.table import Table, joined, objects
-from recipelang.tasks.task import Counting, Task
+from recipelang.tasks.task import Counting, First, Task
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -393,4 +393,13 @@ TASK = Task(
     kept=kept,
     learns="next",
     measure=measure,
+    first=First(
+        "hf://HuggingFaceTB/SmolLM2-135M",
+        "hf://Salesforce/wikitext",
+        "calibrate",
+        (("config", "wikitext-2-raw-v1"),),
+        target="50%",
+        targets="@linear & @decoder",
+        max_length=2048,
+    ),
 )

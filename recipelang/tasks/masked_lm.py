@@ -21,7 +21,7 @@ from recipelang.source import fail
 from recipelang.storage.growing import Growing
 from recipelang.tasks import causal_lm, reading
 from recipelang.tasks.encoding import IGNORED
-from recipelang.tasks.task import Counting, Task
+from recipelang.tasks.task import Counting, First, Task
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -156,4 +156,13 @@ TASK = Task(
     kept=kept,
     learns="tokens",
     measure=measure,
+    first=First(
+        "hf://google-bert/bert-base-uncased",
+        "hf://Salesforce/wikitext",
+        "recover",
+        (("config", "wikitext-103-raw-v1"),),
+        lengths=("3 epochs", "9 epochs"),
+        rate="1e-4",
+        max_length=256,
+    ),
 )

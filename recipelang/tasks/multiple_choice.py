@@ -24,7 +24,7 @@ from recipelang.tasks.encoding import Reader, Rows
 from recipelang.tasks.meaning import Answers, Meaning, written
 from recipelang.tasks.records import read_table
 from recipelang.tasks.table import Table, sound_text
-from recipelang.tasks.task import Counting, Task
+from recipelang.tasks.task import Counting, First, Task
 
 QUESTION = ("question", "sentence", "sent1", "ctx", "goal", "stem", "query")
 CONTEXT = ("article", "passage", "premise", "context")
@@ -338,4 +338,5 @@ TASK = Task(
     forms=(Rows,),
     learns="choices",
     measure=measure,
+    first=First("hf://google-bert/bert-base-uncased", "hf://tau/commonsense_qa", batch=16),
 )

@@ -25,7 +25,7 @@ from recipelang.tasks.hub import hub_rows
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.reading import load_tokenizer
 from recipelang.tasks.squad_format import FIELDS, Example, Examples, overlap, read_file, read_records
-from recipelang.tasks.task import Counting, Task
+from recipelang.tasks.task import Counting, First, Task
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -325,4 +325,5 @@ TASK = Task(
     forms=(Features,),
     kept=kept,
     measure=measure,
+    first=First("hf://google-bert/bert-base-uncased", "hf://rajpurkar/squad", batch=16, rate="8e-5", max_length=384),
 )

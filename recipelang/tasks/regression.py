@@ -23,7 +23,7 @@ from recipelang.tasks.records import read_table
 from recipelang.tasks.rows import Made
 from recipelang.tasks.sequence_classification import TEXT, columns_of, rows_of, texts_of
 from recipelang.tasks.table import Table, objects
-from recipelang.tasks.task import Counting, Task
+from recipelang.tasks.task import Counting, First, Task
 
 FIELDS = ("text", "pair", "label")
 
@@ -139,4 +139,5 @@ TASK = Task(
     featurize=featurize,
     forms=(Rows,),
     measure=measure,
+    first=First("hf://google-bert/bert-base-uncased", "hf://nyu-mll/glue", settings=(("config", "stsb"),)),
 )

@@ -28,7 +28,7 @@ from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.numbers import as_number, number
 from recipelang.tasks.records import read_table
 from recipelang.tasks.table import Table, objects
-from recipelang.tasks.task import Counting, Task
+from recipelang.tasks.task import Counting, First, Task
 
 #: names by which two texts are known
 PAIRS = (
@@ -226,4 +226,18 @@ TASK = Task(
     forms=(Rows,),
     kept=kept,
     measure=measure,
+    first=First(
+        "hf://sentence-transformers/all-MiniLM-L6-v2",
+        "hf://sentence-transformers/all-nli",
+        "recover",
+        (
+            ("config", "triplet"),
+            ("validation", "dev"),
+        ),
+        metrics=("accuracy",),
+        measured=lambda columns: (METRIC[form(columns)],),
+        target="50%",
+        lengths=("2 epochs", "6 epochs"),
+        batch=64,
+    ),
 )

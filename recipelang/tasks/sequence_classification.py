@@ -20,7 +20,7 @@ from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.records import read_table
 from recipelang.tasks.rows import values_of
 from recipelang.tasks.table import Table, objects
-from recipelang.tasks.task import Counting, HeadClasses, Task
+from recipelang.tasks.task import Counting, First, HeadClasses, Task
 
 FIELDS = ("text", "pair", "label")
 
@@ -195,4 +195,5 @@ TASK = Task(
     forms=(Rows,),
     learns="classes",
     measure=measure,
+    first=First("hf://google-bert/bert-base-uncased", "hf://nyu-mll/glue", settings=(("config", "sst2"),)),
 )

@@ -92,6 +92,31 @@ class HeadClasses(Generic[E]):
 
 
 @frozen
+class First:
+    """What a first recipe of a task is made of where nothing else is asked for (`recipelang init`)."""
+
+    #: a model and a data set of the Hub
+    base: str
+    data: str
+    #: `tune`: the model learns the task before it is pruned; `recover`: it is trained already, and is the teacher;
+    #: `calibrate`: it is pruned in one shot, from a few samples
+    way: Literal["tune", "recover", "calibrate"] = "tune"
+    #: attributes of `data` that this data set needs
+    settings: tuple[tuple[str, str], ...] = ()
+    #: what is measured on that data set, where it is not what the task measures
+    metrics: tuple[str, ...] = ()
+    #: what is measured on other data, by its columns (field -> column), where that depends on them
+    measured: Callable[[Mapping[str, str]], tuple[str, ...]] | None = None
+    target: str = "90%"
+    targets: str = "@linear & @encoder"
+    #: lengths of the pruning stage, up to a target of 90 % and above it
+    lengths: tuple[str, str] = ("10 epochs", "30 epochs")
+    batch: int = 32
+    rate: str = "5e-5"
+    max_length: int = 128
+
+
+@frozen
 class Task(Generic[R, E, T, F]):
     """A task. Its metrics are in `spec.metrics`."""
 
@@ -152,6 +177,7 @@ class Task(Generic[R, E, T, F]):
     streams: Callable[[Table, Mapping[str, str]], R] | None = None
     #: files of a model folder that belong to the model for this task only
     carried: tuple[str, ...] = ()
+    first: First | None = None
 
     @property
     def head(self) -> str:

@@ -22,7 +22,7 @@ from recipelang.tasks.languages import framed, opening_of
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.records import read_table
 from recipelang.tasks.table import Table, objects
-from recipelang.tasks.task import Counting, Task
+from recipelang.tasks.task import Counting, First, Task
 from recipelang.tasks.written_scores import scores
 
 if TYPE_CHECKING:
@@ -259,4 +259,18 @@ TASK = Task(
     kept=kept,
     learns="tokens",
     measure=measure,
+    first=First(
+        "hf://google-t5/t5-small",
+        "hf://abisee/cnn_dailymail",
+        "recover",
+        (
+            ("config", "3.0.0"),
+            ("prefix", "summarize: "),
+        ),
+        target="50%",
+        targets="@linear & (@encoder | @decoder)",
+        lengths=("2 epochs", "6 epochs"),
+        rate="1e-4",
+        max_length=512,
+    ),
 )

@@ -23,7 +23,7 @@ from recipelang.tasks.labels import Classes, Labelled, label_text, make_classes,
 from recipelang.tasks.meaning import Meaning, written
 from recipelang.tasks.records import read_table
 from recipelang.tasks.table import Table, objects, sound_text
-from recipelang.tasks.task import Counting, HeadClasses, Task
+from recipelang.tasks.task import Counting, First, HeadClasses, Task
 
 FIELDS = ("tokens", "tags")
 
@@ -86,7 +86,7 @@ def _listed(table: Table, i: int, column: str) -> Sequence[Any]:
     """A list, or in a table of texts what white space separates."""
     value = table.rows[i].get(column)
     if isinstance(value, str):
-        if len(value) > 2 and value.startswith("['") and value.endswith("']"):
+        if len(value) > 2 and value.startswith("[") and value.endswith("]"):
             help = "write the words with spaces between them, or the records to `.jsonl`"
             raise fail("E075", f"`{column}` of {table.record(i)} is a list written as text", help=help)
         return value.split()
@@ -206,4 +206,5 @@ TASK = Task(
     kept=kept,
     learns="classes",
     measure=measure,
+    first=First("hf://google-bert/bert-base-cased", "hf://unimelb-nlp/wikiann", settings=(("config", "en"),)),
 )

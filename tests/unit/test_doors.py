@@ -48,6 +48,7 @@ ALLOWED = {
     "spec/settings.py": "TOML of few parts, of a text that was read through `storage`",
     "methods/plugins.py": "TOML of a text that was read through `storage`",
     "spec/document.py": "strict JSON with places of its own, of a text that was read already",
+    "tasks/fitting.py": "a folder of its own for the first records, in the system's for such, which goes with it",
     "tasks/reading.py": "data, whose errors have their own words, and a tokenizer after `check_regular`",
 }
 

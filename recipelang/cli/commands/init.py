@@ -1,4 +1,4 @@
-"""`recipelang init`: a first recipe, from a few asked."""
+"""`recipelang init`: a first recipe, from a few answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 import typer
 
 from recipelang.cli import screen
-from recipelang.cli.starter import DATA, LENGTHS, MODEL, TARGET, TASK
 
 
 def init(
@@ -18,9 +17,19 @@ def init(
     model: str = typer.Option(None, metavar="REF", help="Prune this model: `hf://OWNER/NAME` or a folder."),
     data: str = typer.Option(None, metavar="REF", help="Train on this data: `hf://OWNER/NAME` or a file."),
     validation: str = typer.Option(
-        None, metavar="REF", help="Evaluate on this data, if the training data has no validation split."
+        None,
+        metavar="REF",
+        help="Evaluate on this data; the default is the validation split, or a file such as `dev.tsv` beside `train.tsv`.",
     ),
-    task: str = typer.Option(None, metavar="NAME", help="Train the model for this task."),
+    task: str = typer.Option(
+        None, metavar="NAME", help="Train the model for this task; the default is guessed from the columns of the data."
+    ),
+    column: list[str] = typer.Option(
+        [], metavar="FIELD=COLUMN", help="Read a field from this column, such as `text=review`; can be repeated."
+    ),
+    examples: str = typer.Option(
+        None, metavar="N", help="The number of training examples, if the data is not on this machine."
+    ),
     target: str = typer.Option(None, metavar="RATIO", help="Set the target sparsity, such as 90%."),
     length: str = typer.Option(None, metavar="SPAN", help="Set the length of the pruning stage, in epochs or steps."),
     distill: bool = typer.Option(None, "--distill/--no-distill", help="Distil from the dense model, or do not."),
@@ -28,48 +37,63 @@ def init(
     yes: bool = typer.Option(False, "-y", "--yes", help="Ask no questions; use the defaults."),
     force: bool = typer.Option(False, "--force", help="Replace an existing file."),
 ) -> None:
-    """Write a first recipe: dense fine-tuning, gradual pruning, distillation, claims.
+    """Write a first recipe for a model and data, with comments and claims.
 
     On a terminal, the command asks for every value that no option sets. In the recipe,
     embeddings and head stay dense, the length of the schedule depends on the target, and the
-    dense model is the teacher of the sparse one.
+    dense model is the teacher of the sparse one. Decoders are pruned in one shot.
 
     Examples:
 
       recipelang init squad.recipe
 
-      recipelang init squad.recipe --target 97% --yes
+      recipelang init reviews.recipe --data train.tsv --target 80% --yes
 
-      recipelang init - --model ./my-bert --length "300 steps" --yes
+      recipelang init reviews.recipe --data train.csv --column text=review --column label=stars
+
+      recipelang init - --task causal_lm --yes
     """
     from recipelang.cli import asked, starter
 
     path = None if file == "-" else Path(file)
     if path is not None:
         asked.check_free(path, force)
-    beside = path.parent if path else Path()
     ask = asked.Asker(not yes and sys.stdin.isatty() and sys.stderr.isatty())
-    base = ask("Model to prune", model, MODEL, asked.reference("model", beside))
-    train = ask("Data to train on", data, DATA, asked.reference("dataset", beside))
-    if validation is None and "://" not in train and ask.interactive:
-        validation = ask("Data to evaluate on", None, "dev.json", str)
-    kind = ask("Task", task, TASK, asked.task)
-    share = ask("Target sparsity", target, TARGET, asked.target)
+    if model is not None:
+        asked.model(model)
+    guess = starter.first_of(asked.task(task) if task is not None else starter.TASK)
+    train = ask("Data to train on", data, guess.data, asked.data("--data"))
+    named = asked.columns(column)
+    found = asked.look(ask, train, task, named, examples, model)
+    start = starter.first_of(found.task)
+    base = ask("Model to prune", model, start.base, asked.model)
+    suits = asked.suits(base, found.task)
+    to_measure = asked.to_measure(ask, train, validation)
+    share = ask("Target sparsity", target, start.target, asked.target)
     span = None
-    if length is not None or ask.interactive:
-        span = ask("Length of the pruning stage", length, LENGTHS[share > starter.HIGH], asked.length)
+    trains = start.way != "calibrate"
+    if trains and (length is not None or ask.interactive):
+        usual = starter.lengths(found.task, share, found.examples)
+        span = ask("Length of the pruning stage", length, usual, asked.length)
     if distill is None:
-        distill = not ask.interactive or typer.confirm("Distil from the dense model?", True, err=True)
+        distill = not (trains and ask.interactive) or typer.confirm("Distil from the dense model?", True, err=True)
+    beside = path.parent if path else Path()
     text = starter.recipe(
         starter.Answers(
             name=name if name is not None else path.stem if path else "first",
-            model=base,
-            data=train,
-            validation=None if validation is None else asked.reference("dataset", beside)(validation),
-            task=kind,
+            model=asked.from_folder(base, beside),
+            data=asked.from_folder(train, beside),
+            validation=None if to_measure is None else asked.from_folder(to_measure, beside),
+            task=found.task,
             target=share,
             length=span,
             distill=distill,
+            named=named,
+            examples=found.examples,
+            targets=suits.targets,
+            positions=suits.positions,
+            metrics=found.metrics,
+            has_head=suits.has_head,
         )
     )
     if path is None:

@@ -7,17 +7,15 @@ from pathlib import Path
 import pytest
 
 from recipelang.api.checked import told_of_study
-from recipelang.cli import starter
 from recipelang.cli.commands.study import planned as study_variants
 from recipelang.lint import judge, levels_for, read_plan
 from recipelang.loading.files import read_source
 from recipelang.loading.plan import planned
 from recipelang.loading.read import check_all, read_around
 from recipelang.spec.effective import effective
-from recipelang.spec.metrics import METRICS
 from recipelang.syntax.fmt import format as formatted
 from tests.model_configs import count_here
-from tests.other_tasks import TASKS as OTHER_TASKS, make_task
+from tests.other_tasks import make_task
 
 LIBRARY = Path(__file__).parents[3] / "recipes"
 ALL = sorted(LIBRARY.rglob("*.recipe"))
@@ -121,16 +119,15 @@ def test_quickstart_plans_without_advice():
     assert prune.events[-1].sparsity == 0.7 and effective(recipe).count("0.7") == 0
 
 
-def test_init_names_recipes_that_are_there_for_tasks_it_does_not_write():
-    assert {*starter.LIBRARY, *starter.TASKS} <= set(METRICS)
-    for task, name in starter.LIBRARY.items():
-        checked = check_all(read_source(name), {})
-        assert checked.recipe is not None and checked.recipe.model.task == task
-
-
 @pytest.mark.parametrize(
     ("name", "task"),  # those that begin with a dense stage
-    [(n.removeprefix("lib://"), t) for t, n in starter.LIBRARY.items() if t in OTHER_TASKS and n.endswith("-90")],
+    [
+        ("glue/texts-90", "sequence_classification"),
+        ("glue/scores-90", "regression"),
+        ("commonsenseqa/choices-90", "multiple_choice"),
+        ("wikiann/tags-90", "token_classification"),
+        ("upstream/mlm-90", "masked_lm"),
+    ],
 )
 def test_recipe_of_a_task_plans_on_local_files(tmp_path, name, task):
     make_task(tmp_path, task)

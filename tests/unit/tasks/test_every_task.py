@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from recipelang.cli.starter import LIBRARY, TASKS as WRITTEN
 from recipelang.engine.card import PIPELINES
 from recipelang.planning.families import HEADS
 from recipelang.spec.blocks import ColumnsSpec, DataSpec
@@ -16,6 +15,7 @@ from recipelang.tasks import task_of
 from recipelang.tasks.task import Task
 from recipelang.values import aliases
 from tests import other_tasks
+from tests.reading import LIBRARY
 
 every_task = pytest.mark.parametrize("name", METRICS)
 
@@ -53,7 +53,9 @@ def test_the_hub_has_a_word_for_the_head_of_a_task(name):
 
 @every_task
 def test_a_task_has_a_recipe_and_a_test_of_whole_runs(name):
-    assert name in {*LIBRARY, *WRITTEN}, "name a recipe of the library in `LIBRARY` of `cli/starter.py`"
+    texts = [path.read_text("utf-8") for path in LIBRARY.rglob("*.recipe")]
+    assert any(re.search(rf"^  task = {name}$", text, re.M) for text in texts), "write a recipe of the library"
+    assert task_of(name).first is not None, "say in `first` what `recipelang init` begins with"
     # questions and texts have test files of their own
     elsewhere = {"question_answering", "causal_lm", "text_to_text"}
     assert name in {*other_tasks.TASKS, *elsewhere}, "give it records in `tests/other_tasks.py`"
