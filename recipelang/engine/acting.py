@@ -10,7 +10,8 @@ from recipelang.modifiers.distill import Distill, Teacher
 from recipelang.modifiers.freeze import Freeze
 from recipelang.modifiers.learning_rate import LearningRate
 from recipelang.modifiers.modifier import Modifier
-from recipelang.modifiers.prune import KeepZeros, pruner
+from recipelang.modifiers.prune import KeepZeros
+from recipelang.modifiers.pruners import pruner
 from recipelang.planning.controls import frozen
 from recipelang.planning.types import StagePlan
 

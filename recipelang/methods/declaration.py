@@ -68,8 +68,9 @@ class Method(Signature):
     #: `module:Class`, loaded when a run begins: a `Score` (`pruning.scores`), or a `Modifier` where it makes no masks
     implementation: str = ""
     sources: tuple[str, ...] = ()
-    #: what it does with masks: new ones at every event, or as a stage begins keep the zeros that are, or take masks off
-    masks: Literal["makes", "keeps", "releases"] = "makes"
+    #: what it does with masks: new ones at every event, or at every step too; or as a stage begins keep the zeros that
+    #: are, or take masks off
+    masks: Literal["makes", "draws", "keeps", "releases"] = "makes"
     #: what it ranks by: weights alone, or with them the gradients of all steps, of samples, or the inputs of layers
     looks_at: Literal["weights", "steps", "gradients", "inputs"] = "weights"
     patterns: tuple[Pattern, ...] = tuple(PATTERNS)
@@ -100,7 +101,12 @@ class Method(Signature):
     @property
     def scheduled(self) -> bool:
         """Whether it zeroes weights over time, so that a block needs a `sparsity`."""
-        return self.masks == "makes"
+        return self.masks in ("makes", "draws")
+
+    @property
+    def swaps(self) -> bool:
+        """Whether its events exchange weights, as many as its `fraction` says."""
+        return self.regrows and self.masks == "makes"
 
     def refusal(self, chosen: Chosen, pattern: SparsityPattern) -> Refusal | None:
         if self.refuses and (refusal := self.refuses(chosen, pattern)):

@@ -31,16 +31,6 @@ ENOUGH = 32
 _LARGE = 2**20
 
 
-def pruner(plan: PrunePlan, seed: int) -> Modifier:
-    """What acts for a `prune` block."""
-    method = METHODS[plan.method]
-    if not method.scheduled:
-        acts: Modifier = method.load()(plan)
-        return acts
-    score = make(plan.method, plan.args, pieces(plan), seed)
-    return (Regrow if method.regrows else Prune)(plan, score, seed)
-
-
 def pieces(plan: PrunePlan) -> list[str]:
     """The matrices of all targets: of a stack of experts one each."""
     return [n for t in plan.targets for n in names_of(t.name, t.shape)]
@@ -107,7 +97,7 @@ class Prune(Modifier):
     def on_gradients(self, state: State) -> None:
         if not self.observes or state.skipped or state.step >= self.plan.events[-1].step:
             return  # after the last event nothing is ranked any more
-        weights = _weights(self.names, state)
+        weights = weights_of(self.names, state)
         self.score.broken = state.broken
         if state.broken is not None and not self.score.heeds:
             for gradient in (w.grad for w in weights if w.grad is not None):
@@ -121,8 +111,8 @@ class Prune(Modifier):
     def _prune(self, event: PruneEvent, state: State) -> None:
         if state.present is not None:
             return self._from_disk(event, state)
-        weights = _weights(self.names, state)
-        _finite(self.pieces, weights)
+        weights = weights_of(self.names, state)
+        finite(self.pieces, weights)
         before, after = self._masked(weights, state), self._each(event.zeros)
         if self.plan.at_least:
             after = [max(have, wanted) for have, wanted in zip(before, after, strict=True)]
@@ -177,8 +167,8 @@ class Prune(Modifier):
         def ranked() -> Iterator[tuple[Tensor, Tensor]]:
             for own in each:
                 with present(own.names):
-                    weights = _weights(own.names, state)
-                    _finite(own.pieces, weights)
+                    weights = weights_of(own.names, state)
+                    finite(own.pieces, weights)
                     live = own._live(weights, state)
                     own._groups_only_rise(weights, live, event.zeros)
                     for score, mask in zip(*own._scored(weights, live, state), strict=True):
@@ -196,7 +186,7 @@ class Prune(Modifier):
             found = streamed.cut(ranked, wanted)
             for own in each:
                 with present(own.names, kept=own.names), torch.no_grad():
-                    weights = _weights(own.names, state)
+                    weights = weights_of(own.names, state)
                     live = own._live(weights, state)
                     pairs = zip(*own._scored(weights, live, state), strict=True)
                     kept = [found.keep(score(), mask.view(-1)).view(mask.shape) for score, mask in pairs]
@@ -216,9 +206,9 @@ class Prune(Modifier):
     def _fit(self, inputs: dict[str, Gathered], wanted: Mapping[str, int], state: State) -> None:
         """The targets of one layer; `inputs` is emptied, and nothing of the layer is left in memory by this."""
         select = Select(self.plan.pattern, self.plan.pattern_size, self.plan.scope)
-        weights = _weights(list(dict.fromkeys(parameter_of(n)[0] for n in inputs)), state)
+        weights = weights_of(list(dict.fromkeys(parameter_of(n)[0] for n in inputs)), state)
         if state.present is not None:
-            _finite(list(inputs), weights)
+            finite(list(inputs), weights)
         known, keeps = dict(zip(inputs, weights, strict=True)), {}
         for name, weight in known.items():
             gathered = inputs.pop(name)  # so that it is gone when the last matrix that reads the same is done
@@ -234,7 +224,7 @@ class Prune(Modifier):
             del gathered, live
             if weight.numel() >= _LARGE:
                 trim()
-        _set(weights, list(keeps), list(keeps.values()), state)
+        put(weights, list(keeps), list(keeps.values()), state)
         if state.present is not None:
             state.masks.settle()
 
@@ -285,7 +275,7 @@ class Prune(Modifier):
         )
 
     def _put(self, weights: Sequence[nn.Parameter], keeps: Sequence[Tensor], state: State) -> None:
-        _set(weights, self.pieces, keeps, state)
+        put(weights, self.pieces, keeps, state)
         state.masks.clear_moments(state.optimizer)
 
     def _masked(self, weights: Sequence[nn.Parameter], state: State) -> list[int]:
@@ -373,8 +363,8 @@ class Regrow(Prune):
     """
 
     def _prune(self, event: PruneEvent, state: State) -> None:
-        weights = _weights(self.names, state)
-        _finite(self.pieces, weights)
+        weights = weights_of(self.names, state)
+        finite(self.pieces, weights)
         live = self._live(weights, state)
         first = event is self.plan.events[0]
         drawn = [first and bool(mask.all()) for mask in live]
@@ -431,7 +421,7 @@ class KeepZeros(Modifier):
         state.masks.apply_gradients()
 
 
-def _weights(names: Sequence[str], state: State) -> list[nn.Parameter]:
+def weights_of(names: Sequence[str], state: State) -> list[nn.Parameter]:
     """All matrices of these parameters, as outputs × inputs, however they are stored."""
     on_disk = state.present is not None  # those that are in memory now are other objects
     known = {n: state.model.get_parameter(n) for n in names} if on_disk else state.parameters
@@ -446,7 +436,7 @@ def _live(name: str, weight: nn.Parameter, state: State) -> Tensor:
     return full(weight) if known is None else seen(known, weight)
 
 
-def _set(weights: Sequence[nn.Parameter], names: Sequence[str], keeps: Sequence[Tensor], state: State) -> None:
+def put(weights: Sequence[nn.Parameter], names: Sequence[str], keeps: Sequence[Tensor], state: State) -> None:
     """Put masks [outputs, inputs] in force, those of all matrices of a parameter at once."""
     at = 0
     while at < len(weights):
@@ -457,7 +447,7 @@ def _set(weights: Sequence[nn.Parameter], names: Sequence[str], keeps: Sequence[
         at += many
 
 
-def _finite(names: Sequence[str], weights: Sequence[nn.Parameter]) -> None:
+def finite(names: Sequence[str], weights: Sequence[nn.Parameter]) -> None:
     """E187: what is no number has no rank, and would be kept or zeroed by chance."""
     here = [i for i, w in enumerate(weights) if local(w).numel()]
     ends = [torch.stack(local(weights[i]).aminmax()) for i in here]  # one of them is NaN where anything is

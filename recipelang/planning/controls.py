@@ -40,7 +40,7 @@ def never_ranked(prune: PrunePlan, held: Mapping[str, int]) -> str | None:
     method = METHODS[prune.method]
     if method.looks_at not in ("steps", "gradients"):
         return None
-    looks = (e for e in prune.events if (any(e.grown) if method.regrows else e.sparsity > 0))
+    looks = (e for e in prune.events if (any(e.grown) if method.swaps else e.sparsity > 0))
     first = next((e.step for e in looks), None)
     if first is None:
         return None

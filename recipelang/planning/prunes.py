@@ -104,9 +104,8 @@ class Prunes:
         zeros = counts.over_time(spec.pattern.kind, size, scope, shapes, [s for _, s in timed], rises=not regrows)
         grown: list[tuple[int, ...]] = [()] * len(zeros)
         if zeros and regrows:
-            self.masked |= dict(zip(targets, zeros[-1], strict=True))
-            self._known_again(targets)
-            grown = _grown(spec, scope, shapes, [k for k, _ in timed], zeros)
+            self._moved(targets, zeros[-1])
+            grown = _grown(spec, scope, shapes, [k for k, _ in timed], zeros) if method.swaps else grown
         elif zeros:
             if not self._keeps_what_is_held(targets, zeros, path, scope):
                 return None
@@ -155,7 +154,7 @@ class Prunes:
             message = f"`{name}` cannot rank at step 0: no gradient has been seen"
             self.context.say("E054", message, at, "start the window later, or start it at 0%")
             return False
-        if method.regrows and len(timed) < 3:
+        if method.swaps and len(timed) < 3:
             help = "weights are swapped between the first and the last event: `constant(80%, over = start..90%, updates = 2 per epoch)`"
             self.context.say("E063", f"`{name}` would swap no weights", at, help)
             return False
@@ -231,6 +230,13 @@ class Prunes:
                 self.context.say("E064", message, f"{path}.sparsity", help, notes)
                 return False
         return True
+
+    def _moved(self, targets: tuple[str, ...], zeros: tuple[int, ...]) -> None:
+        """Masks that a method chose anew leave its own zeros alone; of one total each tensor's are not known."""
+        for name in targets:
+            self.masked.pop(name, None)
+        self.masked |= dict(zip(targets, zeros, strict=True)) if len(zeros) == len(targets) else {}
+        self._known_again(targets)
 
     def _known_again(self, targets: tuple[str, ...]) -> None:
         self.sliced -= set(targets)

@@ -29,7 +29,8 @@ recipelang plan lib://quickstart
 ```
 
 - **exact**: after every step, the number of zeros is the planned one and the zeros follow the pattern; pruned weights,
-  their gradients and their optimizer moments are 0.0.
+  their gradients and their optimizer moments are 0.0. `redrawn_movement` keeps masked weights and their moments beside
+  the model for their return, until the stage ends.
 - **resumed**: an interrupted and resumed run equals an uninterrupted run, bit for bit on a CPU. So does a repeated run.
 - **copies**, **shards**: two processes, each with a copy of the model or (`--shard`) a shard of it, end with as many zeros
   as one process, at least 99.9 % of them at the same positions. A `-` under shards is refused with `E055`.

@@ -8,6 +8,7 @@ import pytest
 
 from recipelang.engine.records import Interrupted
 from recipelang.loading.plan import planned
+from recipelang.methods import METHODS
 from recipelang.source import RecipeError
 from tests.contract.table import (
     PAGE,
@@ -69,8 +70,12 @@ def written(it: Combination) -> str:
 @pytest.fixture
 def watch(monkeypatch):
     seen: list[Watch] = []
-    also_acting(monkeypatch, lambda stage: seen.append(Watch()) or seen[-1])
+    also_acting(monkeypatch, lambda stage: seen.append(Watch(drawn(stage))) or seen[-1])
     return seen
+
+
+def drawn(stage) -> set[str]:
+    return {t.name for p in stage.prunes if METHODS[p.method].masks == "draws" for t in p.targets}
 
 
 @pytest.fixture(scope="module")

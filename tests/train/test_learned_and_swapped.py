@@ -26,11 +26,11 @@ def recipe(project, tmp_path):
     return write(tmp_path)
 
 
-@pytest.mark.parametrize("cut", [0, 5, 6])
-def test_learned_scores_go_on_in_a_loop_as_in_the_engine(recipe, tmp_path, cut):
-    recipe.write_text(SOFT, "utf-8")
-    run(recipe, tmp_path / "out", params=("method=soft_movement",))
-    assert same(cut_in_two(recipe, "soft_movement", cut, tmp_path), weights(tmp_path / "out"))
+@pytest.mark.parametrize(("method", "cut"), [("soft_movement", c) for c in (0, 5, 6)] + [("redrawn_movement", 5)])
+def test_learned_scores_go_on_in_a_loop_as_in_the_engine(recipe, tmp_path, method, cut):
+    recipe.write_text(RECIPE.replace("movement", method), "utf-8")
+    run(recipe, tmp_path / "out", params=(f"method={method}",))
+    assert same(cut_in_two(recipe, method, cut, tmp_path), weights(tmp_path / "out"))
 
 
 def test_scores_are_not_a_group_of_the_optimizer_that_trains_the_weights(recipe):

@@ -23,13 +23,14 @@ def targets(out):
 class Watch(Modifier):
     """Checks after every step that zeros are zero, in weights and moments, and counts them."""
 
-    def __init__(self):
-        self.counts = []
+    def __init__(self, drawn=()):
+        """`drawn`: targets of a method that keeps masked weights and their moments for their return."""
+        self.counts, self.drawn = [], drawn
 
     def on_step_end(self, state):
         assert state.masks.holds()
-        for _, parameter, mask in state.masks:
-            for key in ("exp_avg", "exp_avg_sq"):
+        for name, parameter, mask in state.masks:
+            for key in () if name in self.drawn else ("exp_avg", "exp_avg_sq"):
                 assert not bool((state.optimizer.state[parameter][key][~mask] != 0).any())
         self.counts.append(sum(int((~m).sum()) for _, _, m in state.masks))
 

@@ -13,7 +13,7 @@ from recipelang.engine.records import Interrupted, Reporter
 from recipelang.engine.shrink import cut_masks, smaller
 from recipelang.engine.worth import Read
 from recipelang.modifiers.modifier import State
-from recipelang.modifiers.prune import pruner
+from recipelang.modifiers.pruners import pruner
 from recipelang.planning.prune_plan import PruneEvent, PrunePlan, Target
 from recipelang.pruning.masks import Masks
 from tests.conftest import make_inputs

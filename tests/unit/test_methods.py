@@ -88,7 +88,7 @@ def test_the_code_takes_what_is_declared(method):
     code(["w"], 0, **method.typed({}))
     for name, looks_at in (("observe", "steps"), ("fit", "inputs")):
         assert (getattr(code, name) is not getattr(Score, name)) == (method.looks_at == looks_at)
-    assert (code.grown is not Score.grown) == method.regrows
+    assert (code.grown is not Score.grown) == method.swaps
     assert (code.prepare is not Score.prepare) == (method.looks_at == "gradients")
     assert bool(method.memory.input or method.memory.pair) == (method.looks_at == "inputs")
     assert method.compensates or code.compensate is Score.compensate

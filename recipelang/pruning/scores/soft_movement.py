@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from recipelang.pruning.scores import Score, precise
 from recipelang.pruning.selection import Scores
+from recipelang.pruning.shards import beside, local
 
 
 def slope(learned: Tensor, weight: Tensor, gradient: Tensor | None, penalty: float) -> Tensor:
@@ -36,14 +37,16 @@ class SoftMovement(Score):
         self.rate, self.penalty = learning_rate, penalty
         self.learned: dict[str, Tensor] = {}  # no less than single precision
         self.optimizer: torch.optim.Optimizer | None = None
+        self.like: dict[str, nn.Parameter] = {}  # the weights that it was last asked about
+        self.kept: dict[str, Tensor] = {}  # of a checkpoint, until it is asked again
 
     @torch.no_grad()
     def observe(self, weights: Sequence[nn.Parameter]) -> None:
-        if self.optimizer is None:
-            zeros = (torch.zeros(w.shape, dtype=precise(w), device=w.device) for w in weights)
-            self.optimizer = self._take(dict(zip(self.names, zeros, strict=True)))
+        self._begin(weights)
+        assert self.optimizer is not None
         for name, weight in zip(self.names, weights, strict=True):
-            self.learned[name].grad = slope(self.learned[name], weight.detach(), weight.grad, self.penalty)
+            gradient = None if weight.grad is None else local(weight.grad)
+            self.learned[name].grad = slope(self.learned[name], local(weight.detach()), gradient, self.penalty)
         # as a scaler of gradients has a fused optimizer take no step
         self.optimizer.found_inf = None if self.broken is None else self.broken.float()  # type: ignore[attr-defined]
         self.optimizer.step()
@@ -51,10 +54,22 @@ class SoftMovement(Score):
 
     def scores(self, weights: Sequence[nn.Parameter]) -> list[Scores]:
         """S itself: σ keeps the order, and rounds large scores to the same number."""
-        return [
-            self.learned.get(name, torch.zeros_like(weight)).detach().reshape(-1).clone
-            for name, weight in zip(self.names, weights, strict=True)
-        ]
+        self._begin(weights)
+        return [self.learned[name].detach().reshape(-1).clone for name in self.names]
+
+    def _begin(self, weights: Sequence[nn.Parameter]) -> None:
+        """At the first look: from 0, or from what was kept, of which a shard takes its rows."""
+        self.like = dict(zip(self.names, weights, strict=True))
+        if self.optimizer is not None:
+            return
+        kept, self.kept = self.kept, {}
+        zeros = {n: torch.zeros(local(w).shape, dtype=precise(w), device=w.device) for n, w in self.like.items()}
+        each = {where: local(beside(value, self.like[where.partition("/")[0]])) for where, value in kept.items()}
+        self.optimizer = self._take({n: each[n].clone() if kept else zero for n, zero in zeros.items()})
+        for where, value in each.items():
+            name, _, key = where.partition("/")
+            if key:
+                self.optimizer.state[self.learned[name]][key] = value
 
     def _take(self, learned: dict[str, Tensor]) -> torch.optim.Optimizer:
         self.learned = {name: score.requires_grad_() for name, score in learned.items()}
@@ -62,21 +77,15 @@ class SoftMovement(Score):
 
     def state(self) -> dict[str, Tensor]:
         if self.optimizer is None:
-            return {}
+            return dict(self.kept)
         found = {name: score.detach() for name, score in self.learned.items()}
         for name, score in self.learned.items():
             found |= {f"{name}/{key}": value for key, value in self.optimizer.state[score].items()}
-        return found
+        return {where: beside(value, self.like[where.partition("/")[0]]) for where, value in found.items()}
 
     def remembered(self, ranked: bool, observed: bool) -> tuple[Collection[str], Collection[str]]:
         moments = (f"{name}/{key}" for name in self.names for key in ("exp_avg", "exp_avg_sq", "step"))
         return (*self.names, *moments) if observed else (), ()
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        if not state:
-            return
-        self.optimizer = self._take({name: state[name].clone() for name in self.names})
-        for where, value in state.items():
-            name, _, key = where.partition("/")
-            if key:
-                self.optimizer.state[self.learned[name]][key] = value
+        self.optimizer, self.learned, self.kept = None, {}, dict(state)

@@ -21,7 +21,8 @@ from recipelang.engine.statement import run_digest
 from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
 from recipelang.modifiers.distill import Distill
-from recipelang.modifiers.prune import Prune, pruner
+from recipelang.modifiers.prune import Prune
+from recipelang.modifiers.pruners import pruner
 from recipelang.planning.prune_plan import PruneEvent, PrunePlan, Target
 from recipelang.planning.types import DistillPlan, Plan, Segment, TermPlan
 from recipelang.pruning.masks import Masks
@@ -305,6 +306,7 @@ REMEMBERED = {
     "snip, before its event": (prune("snip", 4), 3, {}),
     "snip, after it": (prune("snip", 0), 3, of(SHAPE, NAME)),
     "soft movement": (prune("soft_movement", 6), 3, LEARNED),
+    "redrawn movement": (prune("redrawn_movement", 6), 3, LEARNED | of(SHAPE, f"{NAME}/whole")),
     "projection": (distill(0.5), 3, PROJECTION),
     "projection, not followed": (distill(0.0), 3, of(SHAPE, KEY)),
 }

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from recipelang.modifiers.modifier import Event, State, fire
-from recipelang.modifiers.prune import pruner
+from recipelang.modifiers.pruners import pruner
 from recipelang.planning.prune_plan import PruneEvent, PrunePlan, Target
 from recipelang.pruning.masks import Masks
 from recipelang.source import RecipeError

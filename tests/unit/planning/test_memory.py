@@ -34,7 +34,8 @@ TARGETS = 16_384
 
 #: bytes a weight are our own measure of each: from the declaration they would be compared with themselves
 @pytest.mark.parametrize(
-    ("method", "bytes_a_weight"), [("magnitude", 0), ("movement", 4), ("snip", 4), ("rigl", 4), ("soft_movement", 16)]
+    ("method", "bytes_a_weight"),
+    [("magnitude", 0), ("movement", 4), ("snip", 4), ("rigl", 4), ("soft_movement", 16), ("redrawn_movement", 20)],
 )
 def test_scores_and_moments_are_counted(project, method, bytes_a_weight):
     plan, prune = of(project, method)

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from recipelang.modifiers.modifier import State
-from recipelang.modifiers.prune import Regrow, pruner
+from recipelang.modifiers.prune import Regrow
+from recipelang.modifiers.pruners import pruner
 from recipelang.planning import counts
 from recipelang.planning.prune_plan import PruneEvent, PrunePlan, Target
 from recipelang.pruning.masks import Masks, full

@@ -38,7 +38,7 @@ def test_scores_of_weights_in_bf16_are_added_up_in_fp32(method):
     match method:
         case "rigl":
             assert score.slopes[0].dtype is torch.float32 and float(score.slopes[0].max()) == -300
-        case "soft_movement":
+        case "soft_movement" | "redrawn_movement":
             assert score.learned["w"].dtype is torch.float32
         case _:
             (found,) = score.scores([weight])
