@@ -244,6 +244,8 @@ def _dotted(document: Document, at: Context) -> Iterator[Item]:
         ends = named["stage"]
     elif first == "stage" and len(rest) == 1:
         ends = [*named["evaluate"], *OF_STAGES]
+    elif first == BASE and not rest and first not in named["evaluate"]:
+        ends = [*OF_STAGES]
     elif (first in named["evaluate"] and not rest) or (first == "stage" and rest[-1] in named["evaluate"]):
         ends = [*MEASURES, *(["dense"] if first != "stage" else [])]
     elif first in document.libraries:
@@ -275,6 +277,8 @@ def _claims(document: Document, at: Context) -> Iterator[Item]:
         yield _item(at, "stage", "name", "stage.", doc="what was measured after a stage")
         if at.calls and at.calls[-1].argument == "over":
             yield _item(at, BASE, "value", doc="the model that the run starts with")
+        else:
+            yield _item(at, BASE, "name", f"{BASE}.", doc="sizes of the model as it came")
         yield from _roles(at)
         yield from _defined(document, at)
 

@@ -94,6 +94,11 @@ def _counted(run: Course, figure: FigurePlan, model: nn.Module, config: Mapping[
 
 def _of_result(run: Course, figure: FigurePlan, exports: Mapping[str, Written]) -> float | None:
     """A count or a size; none of a time, and of what the end of a stage was measured for."""
+    if figure.base and figure.planned is not None:
+        return figure.planned[0]
+    if figure.base:
+        _unmeasured(run, figure.text, "the operations of the model as it came cannot be counted")
+        return None
     if figure.name == "size":
         if figure.format != WEIGHTS and (figure.format not in exports or exports[figure.format].error):
             return None  # its export failed, as was told

@@ -25,6 +25,7 @@ class FigurePlan(BaseModel):
     batch: Count = 0
     length: Count = 0
     threads: Count = 0
+    base: bool = Field(default=False, description="of the model as it came: `base.params`")
     planned: tuple[Count, Count] | None = Field(
         default=None, description="the least and the most that it can be, where the plan knows"
     )
@@ -34,18 +35,21 @@ class FigurePlan(BaseModel):
         timed = self.name in TIMES
         if (timed and self.format not in RUNTIMES) or (self.name == "size" and self.format not in (WEIGHTS, *FORMATS)):
             raise ValueError("`format` is not of this figure")
-        if (self.of and self.name not in OF_STAGES) or (self.name == "speedup") != bool(self.over):
+        of_another = bool(self.of or self.base)
+        if (of_another and self.name not in OF_STAGES) or (self.name == "speedup") != bool(self.over):
             raise ValueError("`of` or `over` is not of this figure")
         counted = timed or self.name == "flops"
         if not counted == bool(self.batch) == bool(self.length) or timed != bool(self.threads):
             raise ValueError("`batch`, `length` and `threads` are not of this figure")
+        if self.of and self.base:
+            raise ValueError("`of` and `base` are of two models")
         if self.planned and self.planned[0] > self.planned[1]:
             raise ValueError("`planned` has its least above its most")
         return self
 
     @property
     def figure(self) -> Figure:
-        return Figure(self.name, self.format, self.of, self.over, self.batch, self.length, self.threads)
+        return Figure(self.name, self.format, self.of, self.over, self.batch, self.length, self.threads, self.base)
 
     @property
     def text(self) -> str:

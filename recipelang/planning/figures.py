@@ -8,6 +8,7 @@ from itertools import islice, product
 from recipelang.kinds.formats import WEIGHTS, quantized_from
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.figure_plan import FigurePlan
+from recipelang.planning.formats import size_of
 from recipelang.planning.macs import macs
 from recipelang.planning.safetensors_header import DTYPES, ITEM_BYTES
 from recipelang.source import Diagnostics, Label, RecipeError, at_label, fail
@@ -26,10 +27,16 @@ _MOST = 64
 
 @frozen
 class Models:
-    """The facts of the model that each stage leaves, by its name; the last is the result. `start`: of the first stage."""
+    """The facts of the model that each stage leaves, by its name; the last is the result. `start`: of the first stage.
+
+    `base`: of the model as it came, before `drop layers`. `said`: of figures of that model what a plan has already, by
+    their texts, where the model need not be here.
+    """
 
     start: ModelFacts
     after: Mapping[str, ModelFacts]
+    base: ModelFacts
+    said: Mapping[str, tuple[int, int] | None]
 
     def of(self, stage: str) -> ModelFacts:
         return self.after[stage] if stage else [*self.after.values()][-1]
@@ -49,7 +56,7 @@ def plan_figures(recipe: Recipe, models: Models, dtype: str, max_shard: int, fou
             continue
         if figure.name == "speedup" and quantized_from(figure.format) == figure.format:
             _warn_of_same_shapes(figure, models, label, found)
-        names = ("name", "format", "of", "over", "batch", "length", "threads")
+        names = ("name", "format", "of", "over", "batch", "length", "threads", "base")
         planned = _planned(figure, models, dtype, max_shard)
         plans.append(FigurePlan(**{n: getattr(figure, n) for n in names}, planned=planned))
     return plans
@@ -64,7 +71,8 @@ def _can_be_measured(figure: Figure, models: Models, task: str) -> None:
         raise fail("E055", what, notes=notes, help="remove this claim")
     most = models.start.max_positions
     if figure.length > most:
-        help = f"write `length = {most} tokens`, or less"
+        named = figure.of or figure.base  # a path has no `length`
+        help = "remove this claim" if named else f"write `length = {most} tokens`, or less"
         raise fail("E188", f"the model reads at most {plural(most, 'token')}, not {figure.length:,}", help=help)
     if figure.over == BASE and not models.start.has_head:
         notes = [f"its files hold no head for {task}, which the result has"]
@@ -81,13 +89,18 @@ def _warn_of_same_shapes(figure: Figure, models: Models, label: Label, found: Di
 
 
 def _planned(figure: Figure, models: Models, dtype: str, max_shard: int) -> tuple[int, int] | None:
-    facts = models.of(figure.of)
+    if figure.text in models.said:
+        return models.said[figure.text]
+    facts = models.base if figure.base else models.of(figure.of)
     match figure.name:
         case "params":
             return facts.parameters, facts.parameters
         case "flops":
             count = macs(facts, figure.batch, figure.length)
             return None if count is None else (2 * count, 2 * count)
+        case "size" if figure.base:
+            files = size_of(facts.path, WEIGHTS)
+            return files, files
         case "size" if figure.format == WEIGHTS:
             weights = facts.parameters * ITEM_BYTES[DTYPES[dtype]]
             shards = 1 + 2 * weights // max_shard

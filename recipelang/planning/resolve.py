@@ -12,6 +12,7 @@ from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.dropouts import dropouts_fit
 from recipelang.planning.evaluations import can_be_measured, plan_evaluations
 from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts, stored_dtype
+from recipelang.planning.figures import Models
 from recipelang.planning.formats import can_be_exported
 from recipelang.planning.identities import identities
 from recipelang.planning.languages import language_remarks
@@ -97,7 +98,7 @@ class Resolver(Stages):
         self.guard("track", lambda: tracking(self.recipe, self.beside))
         if self.found.errors:
             return None
-        claimed = self.claimed(start, self.dtype, selections)
+        claimed = self.claimed(Models(start, self.after, base=facts, said={}), self.dtype, selections)
         if self.found.errors:
             return None
         try:

@@ -364,9 +364,8 @@ class Stages(Context):
             chosen[sel.text(selector)] = found
         return chosen
 
-    def claimed(self, start: ModelFacts, dtype: str, selections: Mapping[str, Sequence[str]]) -> Claimed:
-        """What claims say of size and speed, of the stages that are planned. `start`: the model of the first one."""
-        models = Models(start, self.after)
+    def claimed(self, models: Models, dtype: str, selections: Mapping[str, Sequence[str]]) -> Claimed:
+        """What claims say of size and speed, of the stages that are planned."""
         figures = plan_figures(self.recipe, models, dtype, self.recipe.export.max_shard, self.found)
         foreseen = foresee(self.recipe, figures, self.facts, selections)
         judge_foreseen(self.recipe, foreseen, self.found)

@@ -16,6 +16,7 @@ from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.evaluations import plan_evaluations
 from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts, stored_dtype
 from recipelang.planning.families import label_names
+from recipelang.planning.figures import Models
 from recipelang.planning.latencies import read_latencies
 from recipelang.planning.memory import memory_of
 from recipelang.planning.shrink import before
@@ -62,6 +63,13 @@ class _Again(Stages):
             for t, zeros in zip(prune.targets, prune.held, strict=False)
         )
         return dict(held) or None
+
+    def said_of_base(self) -> dict[str, tuple[int, int] | None]:
+        """Of the model as it came, which need not be here, what the plan has: its files, and layers that it lost."""
+        lost = self.plan.model.drop is not None
+        said = {f.text: f.planned for f in self.plan.figures if f.base and (lost or f.name == "size")}
+        self.unchecked += [f"`{text}` (the base model need not be on this machine)" for text in said]
+        return said
 
     def _teacher(self, reference: str) -> ModelFacts:
         assert self.teacher is not None
@@ -130,7 +138,8 @@ def difference(plan: Plan, recipe: Recipe, facts: ModelFacts) -> tuple[str | Non
     model = recipe.model
     dtype = stored_dtype(facts.path) if model.dtype == "auto" else model.dtype
     selections = again._selections()
-    claimed = again.claimed(start, dtype, selections)
+    models = Models(start, again.after, base=start, said=again.said_of_base())
+    claimed = again.claimed(models, dtype, selections)
     positive = {e.name: e.positive for e in plan.evaluations}
     wanted: dict[str, Any] = {
         "name": recipe.name,

@@ -56,6 +56,9 @@ PATHS = {
     "stage.dense.params": "what `params()` gives for the model that the stage `dense` left",
     "stage.dense.size": "bytes of the safetensors files of that model, which the run keeps in `stages/dense`",
     "stage.dense.flops": "what `flops()` gives for that model, over 1 text of 128 tokens",
+    "base.params": "what `params()` gives for the model as it came, with the head of the task and before `drop layers`",
+    "base.size": "bytes of the safetensors files of `base`",
+    "base.flops": "what `flops()` gives for that model, over 1 text of 128 tokens",
 }
 
 
@@ -134,7 +137,7 @@ def check_claims(recipe: Outline, diagnostics: Diagnostics) -> None:
         if isinstance(node, t.Path):
             if node.text in names:
                 return _metric(node.text, 1 / (names.index(node.text) + 2))
-            if (figure := of_size.of_path(node)) and figure.of in recipe.stages:
+            if (figure := of_size.of_path(node)) and (figure.base or figure.of in recipe.stages):
                 return whole(figure, node.span)
             return _unknown(recipe.source, diagnostics, node, names, recipe.stages)
         return _call(recipe, diagnostics, node, share, whole)
@@ -188,7 +191,7 @@ def figures(recipe: Recipe) -> list[tuple[of_size.Figure, Span]]:
     found: dict[of_size.Figure, Span] = {}
     for claim in recipe.claims:
         for node in t.inside(claim.condition):
-            figure = of_size.of_path(node) if isinstance(node, t.Path) else None
+            figure = of_size.of_path(node) if isinstance(node, t.Path) and not recipe.evaluator.defines(node) else None
             if isinstance(node, t.Call) and of_size.is_figure(node):
                 read = _figure(recipe, Diagnostics(), node)
                 figure = None if isinstance(read, Poison) else read
@@ -207,8 +210,8 @@ def _judge(recipe: Recipe, claim: Claim, measured: Measured) -> Verdict:
 
     def look_up(node: t.Path | t.Call) -> object:
         if isinstance(node, t.Path):
-            if (of_stage := of_size.of_path(node)) and of_stage.of in recipe.outline.stages:
-                return figure(of_stage, node.span)
+            if (of_model := of_size.of_path(node)) and (of_model.base or of_model.of in recipe.outline.stages):
+                return figure(of_model, node.span)
             if node.text not in measured.metrics:
                 return _unknown(recipe.source, diagnostics, node, list(measured.metrics))
             return _metric(node.text, measured.metrics[node.text])
@@ -326,6 +329,8 @@ def _unknown(
         case ("stage", stage, size) if size in of_size.OF_STAGES or closest(size, of_size.OF_STAGES):
             slip = stage in stages
             names = [f"stage.{stage}.{n}" for n in of_size.OF_STAGES] if slip else [f"stage.{s}.{size}" for s in stages]
+        case (of_size.BASE, size) if closest(size, of_size.OF_STAGES):
+            names = [f"{of_size.BASE}.{n}" for n in of_size.OF_STAGES]
     code, message, at = "E091", f"`{node.text}` is not measured by this recipe", node.span
     word, options = node.text, names
     near = closest(word, options)

@@ -212,6 +212,10 @@ class Evaluator(Scope):
             return Symbol(expr.text)
         return self.unknown(expr)
 
+    def defines(self, path: t.Path) -> bool:
+        """Whether it is a definition of a library, `alias.name`, and so nothing that claims measure."""
+        return path.text in self.definitions
+
     def _demand(self, name: str, span: Span) -> object:
         definition = self.definitions[name]
         definition.used = True

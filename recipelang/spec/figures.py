@@ -32,7 +32,7 @@ FIGURES = {
     "a quantized model is compared with one that is not",
 }
 NAMES = tuple(dict.fromkeys(written.partition("(")[0] for written in FIGURES))
-#: of these, those that a stage's model has too: `stage.NAME.params`
+#: of these, those that a stage's model has too, and the model as it came: `stage.NAME.params`, `base.params`
 OF_STAGES = ("params", "size", "flops")
 TIMES = ("latency", "speedup")
 #: the model that the run starts with
@@ -55,7 +55,10 @@ _TAKES: dict[str, tuple[str, ...]] = {
 
 @frozen
 class Figure:
-    """`format`: whose files (`size`), or what runs the model (times). `of`: the stage of a measured path."""
+    """`format`: whose files (`size`), or what runs the model (times). `of`: the stage of a measured path.
+
+    `base`: of the model as it came, `base.params`.
+    """
 
     name: str
     format: str = ""
@@ -64,12 +67,13 @@ class Figure:
     batch: int = 0
     length: int = 0
     threads: int = 0
+    base: bool = False
 
     @property
     def text(self) -> str:
         """As a recipe would have it, with every setting."""
-        if self.of:
-            return f"stage.{self.of}.{self.name}"
+        if self.of or self.base:
+            return f"stage.{self.of}.{self.name}" if self.of else f"{BASE}.{self.name}"
         parts = [self.format] if self.format else []
         parts += [f"over = {self.over}"] if self.over else []
         named = ((name, getattr(self, name)) for name in SETTINGS)
@@ -116,12 +120,14 @@ def is_time(text: str) -> bool:
 
 
 def of_path(node: t.Path) -> Figure | None:
-    """`stage.NAME.params`, `.size`, `.flops`; none for any other path."""
-    if len(node.names) != 3 or node.names[0] != "stage" or node.names[2] not in OF_STAGES:
+    """`stage.NAME.params`, `.size`, `.flops`, and `base.params` and so on; none for any other path."""
+    *of, name = node.names
+    base = of == [BASE]
+    if name not in OF_STAGES or not (base or (len(of) == 2 and of[0] == "stage")):
         return None
-    name = node.names[2]
     batch, length = (SETTINGS[n][1] if name == "flops" else 0 for n in ("batch", "length"))
-    return Figure(name, WEIGHTS if name == "size" else "", node.names[1], batch=batch, length=length)
+    format = WEIGHTS if name == "size" else ""
+    return Figure(name, format, "" if base else of[1], batch=batch, length=length, base=base)
 
 
 def is_figure(node: t.Call) -> bool:
@@ -229,11 +235,13 @@ def _not_exported(evaluator: Evaluator, format: str, span: Span) -> Poison:
 
 def check_settings(figures: Sequence[tuple[Figure, Label]], evaluator: Evaluator) -> None:
     """E147 in one claim where operations are counted over texts of different sizes."""
-    of_stage = next((f for f, _ in figures if f.of and f.name == "flops"), None)
+    of_stage = next((f for f, _ in figures if (f.of or f.base) and f.name == "flops"), None)
     for figure, at in figures:
         if of_stage and figure.name == "flops" and (figure.batch, figure.length) != (of_stage.batch, of_stage.length):
             message = f"`{of_stage.text}` and `flops` count texts of different sizes"
-            notes = (f"of a stage: 1 text of {of_stage.length} tokens; here: {figure.batch} of {figure.length:,}",)
+            notes = (
+                f"of {'the base' if of_stage.base else 'a stage'}: 1 text of {of_stage.length} tokens; here: {figure.batch} of {figure.length:,}",
+            )
             evaluator.error("E147", message, at.span, help="remove `batch` and `length`", notes=notes)
 
 

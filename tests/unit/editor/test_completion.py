@@ -45,6 +45,7 @@ evaluate dev { metrics = [f1] }
         ("expect ‸", {"sparsity", "params", "speedup", "dev", "stage"}, {"batch"}),
         ("expect dev.‸", {"dev.f1", "dev.accuracy"}, {"dev.target"}),
         ("expect dev.f1 >= stage.dense.‸", {"stage.dense.dev", "stage.dense.params"}, set()),
+        ("expect base.‸", {"base.params", "base.size", "base.flops"}, {"base.f1"}),
         ("expect sparsity(@‸", {"@linear"}, {"target"}),
         ("require ‸", {"target", "warm"}, {"sparsity"}),
         ("let x = tar‸", {"target"}, set()),

@@ -13,6 +13,7 @@ from recipelang.planning.offloaded import check_offloaded
 from recipelang.report import plan_screen
 from recipelang.source import RecipeError
 from tests.model_configs import count_here
+from tests.model_folders import make_folder
 from tests.unit.planning.test_shrink import RECIPE, SLIM, TRAIN
 
 DENSE, LATER = (TRAIN.replace("NAME", name).replace("MORE", "") for name in ("dense", "later"))
@@ -55,11 +56,29 @@ def test_counts_are_those_of_each_stage_and_of_the_result(plan):
     assert made.kept_stages == ["dense"]  # for the size of its files
 
 
+def test_the_base_is_the_model_before_layers_are_dropped(plan, tmp_path):
+    (tmp_path / "model").rename(tmp_path / "tiny")
+    make_folder(tmp_path / "model", "bert", "question_answering", vocab_size=40, max_position_embeddings=128)
+    shutil.copy(tmp_path / "tiny" / "tokenizer.json", tmp_path / "model")
+    whole = plan(DENSE, HALF, "expect params() < base.params and base.size > 0 B and flops() < base.flops\n")
+    known = {f.text: f.planned for f in whole.figures}
+    bytes = (tmp_path / "model" / "model.safetensors").stat().st_size
+    assert known["base.params"] == (whole.model.parameters,) * 2 and known["base.size"] == (bytes, bytes)
+    fewer = DENSE.replace("length =", "drop layers { keep = [0] }\n  length =", 1)
+    made = plan(fewer, HALF, "expect params() <= base.params\nexpect base.size > 0 B and base.flops > 0\n")
+    dropped = {f.text: f.planned for f in made.figures}
+    assert {n: v for n, v in dropped.items() if "base" in n} == {n: v for n, v in known.items() if "base" in n}
+    assert made.model.parameters < made.model.drop.parameters == dropped["base.params"][0]
+    assert made.kept_stages == []
+
+
 @pytest.mark.parametrize(
     ("claim", "codes"),
     [
         ("expect params() <= 50% * stage.dense.params", ["E155"]),
         ("expect params() <= 90% * stage.dense.params", []),
+        ("expect params() <= 50% * base.params", ["E155"]),
+        ("expect size() > 10 * base.size", ["E155"]),
         ("expect params(@linear & @encoder) <= 10", ["E155"]),
         ("expect size() >= 1 GB or flops(length = 64) < 10", ["E155"]),
         ("expect size() >= 1 GB or sparsity(@linear) >= 0%", []),

@@ -35,6 +35,7 @@ def test_path_of_a_measured_value_is_one_that_a_recipe_knows(path):
     export = "export { formats = [safetensors, onnx], quantize = int8 }"
     recipe = recipe_of(sound(DENSE, compared, add=export))
     sizes = [f"stage.{stage}.{name}" for stage in recipe.outline.stages for name in OF_STAGES]
+    sizes += [f"base.{name}" for name in OF_STAGES]
     assert path in metric_names(recipe) + sizes
 
 

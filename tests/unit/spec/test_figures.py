@@ -24,6 +24,9 @@ READ = {
     "stage.dense.params > 0": Figure("params", of="dense"),
     "stage.dense.size > 0 B": Figure("size", "safetensors", of="dense"),
     "stage.dense.flops > 0": Figure("flops", of="dense", batch=1, length=128),
+    "base.params > 0": Figure("params", base=True),
+    "base.size > 0 B": Figure("size", "safetensors", base=True),
+    "base.flops > 0": Figure("flops", batch=1, length=128, base=True),
 }
 
 
@@ -97,6 +100,9 @@ def test_claims_of_speed_are_no_behaviour():
         ("flops(length = 64) > 1 or flops() > stage.dense.flops", ["E147"]),
         ("flops(batch = 1) > stage.dense.flops", []),
         ("sped_up(torch) > 1", ["E022"]),
+        ("base.parms > 0", ["E091"]),
+        ("base.latency > 0", ["E091"]),
+        ("flops(batch = 2) > base.flops", ["E147"]),
     ],
 )
 def test_a_wrong_figure_is_one_coded_error(claim, found):
@@ -114,6 +120,8 @@ def test_the_place_of_a_wrong_word_is_the_word():
     [
         ("params() <= 60% * stage.dense.params", True, "600"),
         ("params() == 50% * stage.dense.params ± 10", False, "600"),
+        ("params() <= 60% * base.params", True, "600"),
+        ("base.size == 100 MB", True, "100 MB"),
         ("size() <= 60 MB", False, "66.6 MB"),
         ("size() / stage.dense.size <= 80%", True, "0.74"),
         ("flops() in 1e9..2e9", True, "1,308,000,000"),
@@ -125,6 +133,7 @@ def test_the_place_of_a_wrong_word_is_the_word():
 def test_a_figure_is_compared_with_its_unit(claim, met, measured):
     figures = {
         "params()": 600.0, "stage.dense.params": 1000.0, "size(safetensors)": 66.6e6, "stage.dense.size": 90e6,
+        "base.params": 1000.0, "base.size": 100e6,
         "flops(batch = 1, length = 128 tokens)": 1_308_000_000.0,
         "latency(torch, batch = 1, length = 128 tokens, threads = 1)": 0.0209,
         "speedup(torch, over = stage.dense, batch = 1, length = 128 tokens, threads = 1)": 1.93,
