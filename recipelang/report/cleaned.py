@@ -23,11 +23,29 @@ class _Clean:
         self.renderable = renderable
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterable[Segment]:
-        for segment in console.render(self.renderable, options):
+        found = console.render(self.renderable, options)
+        for segment in found if console.is_terminal else _without_ends(found):
             if segment.control or segment.text.isprintable():
                 yield segment
             else:
                 yield Segment(clean(segment.text), segment.style)
+
+
+def _without_ends(segments: Iterable[Segment]) -> Iterable[Segment]:
+    """Without the blanks at the ends of lines, with which rich fills its tables."""
+    blanks: list[Segment] = []
+    for segment in segments:
+        for number, line in enumerate(segment.text.split("\n")):
+            if number:
+                blanks.clear()
+                yield Segment("\n")
+            text = line.rstrip(" ")
+            if text:
+                yield from (*blanks, Segment(text, segment.style))
+                blanks.clear()
+            if text != line:
+                blanks.append(Segment(line[len(text) :], segment.style))
+    yield from blanks
 
 
 def plain(renderable: RenderableType, width: int) -> str:
@@ -36,4 +54,4 @@ def plain(renderable: RenderableType, width: int) -> str:
     console.push_render_hook(Cleaned())
     with console.capture() as shown:
         console.print(renderable)
-    return "\n".join(line.rstrip() for line in shown.get().splitlines())
+    return shown.get().removesuffix("\n")

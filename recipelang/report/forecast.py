@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def shown(forecast: Forecast) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
-    table.add_column()
+    table.add_column(overflow="fold")
     parts = ", ".join(
         f"{clean(name)} {duration(seconds)}" for name, seconds in forecast.parts.items() if seconds >= 0.5
     )

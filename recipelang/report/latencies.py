@@ -21,7 +21,7 @@ def shown(table: Latencies, file: str) -> RenderableType:
     grid = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False)
     axes = [axis for row in table.rows for axis in row.axes]
     for head in (*axes, "one layer", "beside the layers"):
-        grid.add_column(head, justify="right")
+        grid.add_column(head, justify="right", overflow="fold")
     sizes = product(*(row.sizes for row in table.rows))
     for corner, layer, fixed in zip(sizes, table.layer, table.fixed, strict=True):
         grid.add_row(*(f"{n:,}" for size in corner for n in size), short_time(layer), short_time(fixed))

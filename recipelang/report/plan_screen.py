@@ -92,7 +92,7 @@ def full(recipe: Recipe, plan: Plan, width: int) -> RenderableType:
 def _grid() -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
-    table.add_column()
+    table.add_column(overflow="fold")
     return table
 
 

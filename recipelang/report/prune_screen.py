@@ -61,7 +61,7 @@ def targets(prune: PrunePlan, all: int) -> Table:
     for target in prune.targets:
         groups.setdefault((kind(target.name), target.shape), []).append(target.size)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column(_heading(prune), no_wrap=True)
+    table.add_column(_heading(prune), overflow="fold")
     for heading in ("tensors", "shape", "weights", "share"):
         table.add_column(heading, justify="right", no_wrap=True)
 

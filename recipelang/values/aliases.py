@@ -203,6 +203,10 @@ ATTRIBUTES: Table = {
     "path": "source",
     "metric": "metrics",
     "torch_compile": "compile",
+    "gradient_checkpointing": "activation_checkpointing",
+    "tf32": "precision",
+    "label_names": "classes",
+    "lr_scheduler": "learning_rate",
     "random_seed": "seed",
 }
 
@@ -219,10 +223,10 @@ OTHER_VALUES: dict[str, str] = {
     "max_steps": "with its unit, as in `length = 100 steps`",
     "update_frequency": "how often it changes, as in `cubic(0% -> 90%, over = 10%..90%, every = 100 steps)`",
     "weight_decay": "as in `optimizer = adamw(weight_decay = 0.01)`",
-    **dict.fromkeys(("init_lr", "lr_scheduler_type", "lr_func", "optim"), ""),
+    **dict.fromkeys(("init_lr", "lr_scheduler_type", "lr_func", "lr_scheduler", "optim"), ""),
     **dict.fromkeys(("final_sparsity", "init_sparsity", "start_epoch", "end_epoch", "inter_func"), ""),
     **dict.fromkeys(("global_sparsity", "score_type", "pruner", "block_size", "distill_output_keys"), ""),
-    **dict.fromkeys(("bf16", "fp16", "mask_type", "mask_structure", "save_steps", "eval_steps", "alpha"), ""),
+    **dict.fromkeys(("bf16", "fp16", "tf32", "mask_type", "mask_structure", "save_steps", "eval_steps", "alpha"), ""),
     **dict.fromkeys(("dataset", "path"), ""),
 }
 

@@ -83,6 +83,14 @@ def study(
     The table is written as `study.md`, `study.csv` and `study.json`, the plots to `plots/`,
     and everything together to `report.html`.
 
+    A study names a recipe and what varies; every combination is run:
+
+      recipe 1 "targets"
+
+      study { of = "./squad.recipe", seeds = [1, 2, 3] }
+
+      vary { target = [80%, 90%, 95%] }
+
     Examples:
 
       recipelang study guidelines.recipe --plan

@@ -40,11 +40,11 @@ def json_text(form: object) -> str:
 
 
 def console():  # type: ignore[no-untyped-def]
-    """The rich console for results: as wide as the terminal, 100 columns in a pipe; see `Cleaned`."""
+    """The rich console for results: as wide as the terminal, in a pipe as `COLUMNS` says, else 100; see `Cleaned`."""
     from rich.console import Console
 
     from recipelang.report.cleaned import Cleaned
 
-    made = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    made = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100, highlight=False)
     made.push_render_hook(Cleaned())
     return made
