@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from recipelang.kinds.plain import OneOf
 from recipelang.methods import METHODS
-from recipelang.methods.declaration import Method
+from recipelang.methods.declaration import OWL, Method
 from recipelang.modifiers.modifier import State
 from recipelang.modifiers.prune import Prune, make
 from recipelang.planning import counts
@@ -46,7 +46,7 @@ def check_method(name: str, **args: float | str | bool) -> None:
     kind = next(a.kind for a in method.arguments if a.name == "scope")
     assert isinstance(kind, OneOf)
     for pattern, scope in itertools.product(method.patterns, kind.symbols):
-        if (pattern, scope) in (("block", "row"), ("N:M", "erk")):
+        if (pattern, scope) in (("block", "row"), ("N:M", "erk"), ("N:M", "owl")):
             continue  # refused for every method
         where = f"`{name}` with pattern {pattern} and scope {scope}"
         plan = _plan(method, pattern, "uniform" if pattern == "N:M" else scope, args)
@@ -70,7 +70,7 @@ def _plan(method: Method, pattern: str, scope: str, args: Mapping[str, object]) 
     return PrunePlan(
         name="weights",
         method=method.name,
-        args=dict(args),  # type: ignore[arg-type]
+        args=dict(args) | _of_scope(scope),  # type: ignore[arg-type]
         scope=scope,  # type: ignore[arg-type]
         pattern=pattern,  # type: ignore[arg-type]
         pattern_size=_SIZES[pattern],
@@ -79,6 +79,11 @@ def _plan(method: Method, pattern: str, scope: str, args: Mapping[str, object]) 
             PruneEvent(step=k, sparsity=float(s), zeros=n) for k, s, n in zip(steps, wanted, zeros, strict=False)
         ),
     )
+
+
+def _of_scope(scope: str) -> dict[str, object]:
+    """Arguments that a plan has beside those of a method."""
+    return {a.name: float(Fraction(str(a.default))) for a in OWL.arguments} if scope == OWL.name else {}
 
 
 def _model() -> nn.Sequential:

@@ -137,6 +137,8 @@ class Course:
             more["scores_reused"] = self.position.scores_reused
         if self.position.few_tokens:
             more["few_tokens"] = self.position.few_tokens
+        if self.position.layer_sparsity:
+            more["layer_sparsity"] = self.position.layer_sparsity
         if self.position.fp16:
             more["fp16"] = {name: scaled.model_dump() for name, scaled in self.position.fp16.items()}
         if self.position.streams:

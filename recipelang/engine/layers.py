@@ -94,7 +94,7 @@ class Layers:
         training = self.model.training
         self.model.eval()
         try:
-            # in parallel every layer sees the model as it was, a decoder the whole encoder
+            # but in sequence every layer sees the model as it was, a decoder the whole encoder
             ahead = {id(s): self._calls(s.reached, s.decoder) for s in stacks} if order != "sequential" else {}
             done, of = 0, sum(len(s.reached) for s in stacks)
             for stack in stacks:
@@ -103,7 +103,7 @@ class Layers:
                     self.between(done, of)
                     own, last = stack.targets.get(number, {}), layer is stack.reached[-1]
                     again = not own or order == "sequential"  # what the layer makes of the samples once it is pruned
-                    with self._here(layer, own):
+                    with self._here(layer, own if order != "untouched" else ()):
                         if own:
                             yield self._gather(layer, own, gathers, portions, further=not last and not again)
                             trim()  # of every layer the allocator would keep more, in pieces too small for the next

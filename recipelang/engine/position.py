@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 from recipelang.methods import METHODS
 from recipelang.planning.sliced import left
 from recipelang.planning.types import Plan
-from recipelang.storage.forms import Count, Digest, Form, Hex, Some
+from recipelang.storage.forms import Count, Digest, Form, Hex, Share, Some
 
 #: of the files of a checkpoint; one that an earlier release wrote is refused
 FORMAT = 2
@@ -114,6 +114,9 @@ class Position(Form, frozen=False):
     )
     few_tokens: dict[str, dict[str, Count]] = Field(
         default={}, description="of one-shot stages, the experts that too few tokens of calibration reached"
+    )
+    layer_sparsity: dict[str, dict[str, Share]] = Field(
+        default={}, description="of blocks with `owl`, as `stage.block`, the share of zeros that each layer was given"
     )
     scores_reused: dict[str, list[str]] = Field(
         default={}, description="of `shrink` blocks, as `stage.block`, the axes ranked by scores of an earlier pass"

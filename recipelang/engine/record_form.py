@@ -62,6 +62,7 @@ class RecordForm(OpenForm):
     never: NeverForm | None = None
     scores_reused: dict[str, list[str]] = {}
     few_tokens: dict[str, dict[str, Count]] = {}
+    layer_sparsity: dict[str, dict[str, Share]] = {}
     fp16: dict[str, Scaled] = {}
     streams: dict[str, StreamRead] = {}
     claims: list[ClaimForm] = []

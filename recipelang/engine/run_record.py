@@ -150,6 +150,12 @@ def told_of_shrinking(rounds: Sequence[ShrinkPlan], layers: Sequence[int]) -> st
     return f"shrink {rounds[0].name}: {told_of_all(rounds)}{kept}{times}; {before:,} -> {after:,} parameters"
 
 
+def told_of_layers(shares: Mapping[str, float]) -> str:
+    """`layers are 42.00% to 58.00% sparse, least model.layers.0, most model.layers.5`."""
+    least, most = min(shares, key=lambda n: shares[n]), max(shares, key=lambda n: shares[n])
+    return f"layers are {shares[least]:.2%} to {shares[most]:.2%} sparse, least {least}, most {most}"
+
+
 def told_of_masks(zeros: int, size: int) -> str:
     """What `shrink` has left of masks, where there are any. `size`: of the matrices that have one."""
     return f"; masks cut alike: {zeros:,} of {size:,} weights are zero ({zeros / size:.2%})" if size else ""

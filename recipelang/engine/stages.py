@@ -29,7 +29,13 @@ from recipelang.engine.precision import arithmetic
 from recipelang.engine.recomputing import recompute, recomputing
 from recipelang.engine.records import Interrupted
 from recipelang.engine.rounds import Drawn, Rounds, cut_optimizer
-from recipelang.engine.run_record import told_of_masks, told_of_shrinking, warn_of_few_tokens, warn_of_unreached
+from recipelang.engine.run_record import (
+    told_of_layers,
+    told_of_masks,
+    told_of_shrinking,
+    warn_of_few_tokens,
+    warn_of_unreached,
+)
 from recipelang.engine.seeds import stream
 from recipelang.engine.shrink import Left, choose, cut_masks, smaller
 from recipelang.engine.sources import same_template
@@ -175,6 +181,9 @@ def _at_once(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None) ->
         fire(Event.START, modifiers, state)
         fire(Event.END, modifiers, state)
     run.reporter.pruned(stage, state.sparsity)
+    for block, given in state.shared.items():
+        run.position.layer_sparsity[f"{stage.name}.{block}"] = given
+        run.reporter.message(f"prune {block}: {told_of_layers(given)}")
     if state.few_tokens:
         run.position.few_tokens[stage.name] = state.few_tokens
         if processes.main():

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from recipelang.kinds import from_form
 from recipelang.kinds.base import Kind, Mismatch, Silent, misnamed, quoted, wrong
 from recipelang.kinds.from_form import Unfit
-from recipelang.kinds.plain import Number
+from recipelang.kinds.plain import Number, OneOf
+from recipelang.kinds.text import show
 from recipelang.source.frozen import frozen
 from recipelang.source.suggest import closest
 from recipelang.source.words import an
@@ -121,6 +122,37 @@ class Choice(Kind):
                 mismatch.name, mismatch.known = value.name, self.symbols
             return mismatch
         return super().unknown(value)
+
+
+class NamesAndCalls(OneOf):
+    """One of some names, or one of a table, which may take arguments: `row`, `owl(m = 5, lambda = 8%)`.
+
+    Plain data is the name; of a name in the table a `Chosen` with every argument.
+    """
+
+    def __init__(self, what: str, names: tuple[str, ...], table: Mapping[str, Signature]) -> None:
+        super().__init__(*names, *table)
+        self.plain, self.choice = names, Choice(what, table)
+        self.json = {"anyOf": [{"enum": [*names]}, self.choice.json]}
+
+    def _read(self, value: object) -> object:
+        function = value.function if isinstance(value, Applied) else value.name if isinstance(value, Symbol) else ""
+        if function in self.choice.table:
+            return self.choice.read(value)
+        if not isinstance(value, Applied):
+            return super()._read(value)
+        if function in self.plain:
+            raise Mismatch("E051", f"`{function}` takes no arguments", f"write `{function}`", function)
+        raise self.unknown(Symbol(function))
+
+    def check(self, value: object) -> None:
+        (self.choice.check if isinstance(value, Chosen) else super().check)(value)
+
+    def text(self, value: object) -> str:
+        return show(value) if isinstance(value, Chosen) else str(value)
+
+    def written(self, form: object) -> str:
+        return self.choice.written(form) if isinstance(form, dict) else from_form.word(form)
 
 
 class Pair(Kind):

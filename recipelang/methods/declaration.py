@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
-from recipelang.kinds.choice import Argument, Signature
-from recipelang.kinds.plain import Number, OneOf
+from recipelang.kinds.choice import Argument, NamesAndCalls, Signature
+from recipelang.kinds.plain import Number, OneOf, Ratio
 from recipelang.source import fail
 from recipelang.source.frozen import frozen
 from recipelang.values.composite import Chosen, SparsityPattern
@@ -17,6 +17,15 @@ from recipelang.values.composite import Chosen, SparsityPattern
 Scope = Literal["uniform", "global", "row", "erk"]
 Pattern = Literal["unstructured", "N:M", "block"]
 SCOPES: tuple[Scope, ...] = ("uniform", "global", "row", "erk")
+#: gives every layer a share of its own, from what its matrices read
+OWL = Signature(
+    "owl",
+    "layers with more outliers, weights times inputs far above the mean of their layer, keep more weights (arXiv 2310.05175)",
+    (
+        Argument("m", Number(1, above=True), Fraction(5), "how many times the mean of its layer an outlier is"),
+        Argument("lambda", Ratio(), Fraction(8, 100), "farthest that the sparsity of a layer is from `sparsity`"),
+    ),
+)
 PATTERNS: dict[Pattern, str] = {
     "unstructured": "single weights",
     "N:M": "an `N:M` pattern",
@@ -148,10 +157,25 @@ def scope(default: Scope) -> Argument:
 
 
 def layerwise(*scopes: Scope) -> Argument:
-    """Of a method that prunes layer by layer; the first is the default."""
+    """Of a method that prunes layer by layer; the first is the default, and what is ranked together with `owl`."""
     rows = "`row` per row, " if "row" in scopes else ""
-    doc = f"weights ranked together, layer by layer: {rows}`uniform` per tensor; `erk` keeps more of small tensors"
-    return Argument("scope", OneOf(*scopes), scopes[0], doc)
+    doc = (
+        f"weights ranked together, layer by layer: {rows}`uniform` per tensor; `erk` keeps more of small tensors, "
+        "`owl(m = 5, lambda = 8%)` more of layers with outliers"
+    )
+    return Argument("scope", NamesAndCalls("scope", scopes, {OWL.name: OWL}), scopes[0], doc)
+
+
+def scope_of(chosen: Chosen) -> str:
+    """Its name, whatever arguments it has; empty for a method without one."""
+    scope = chosen.get("scope")
+    return scope.name if isinstance(scope, Chosen) else str(scope or "")
+
+
+def within(method: Method, pattern: str) -> str:
+    """The scope inside a matrix whose number of zeros is known: of `owl` that of the method alone."""
+    default = next((str(a.default) for a in method.arguments if a.name == "scope"), "uniform")
+    return "row" if default == "row" and pattern == "unstructured" else "uniform"
 
 
 def whole(name: str, default: int, doc: str) -> Argument:

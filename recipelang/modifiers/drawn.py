@@ -12,8 +12,9 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor, nn
 
+from recipelang.modifiers.matrices import finite, put, weights_of
 from recipelang.modifiers.modifier import State
-from recipelang.modifiers.prune import Prune, finite, put, weights_of
+from recipelang.modifiers.prune import Prune
 from recipelang.planning.prune_plan import PruneEvent, PrunePlan
 from recipelang.pruning.scores import Score
 from recipelang.pruning.shards import beside, is_shard, local

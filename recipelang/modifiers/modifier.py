@@ -69,13 +69,16 @@ class State:
     #: `(batches, examples of a batch, 0 = the stage's)`: after each, gradients of the task's loss lie in `.grad`
     gradients: Gradients = lambda batches, size, dense=False: iter(())
     #: `(targets, what to gather, order)`: layer by layer, what was gathered of the inputs of the targets in it. What
-    #: is done to a layer before the next is asked for is what the next one sees, if the order is `sequential`
+    #: is done to a layer before the next is asked for is what the next one sees, if the order is `sequential`; in the
+    #: order `untouched` nothing is done to any
     layers: Callable[[Sequence[str], type[Gathered], str], Iterator[dict[str, Gathered]]] = lambda *_: iter(())
     #: of weights that lie on disk: `(names, kept=names)`, those in memory meanwhile, and what becomes of them; none: all
     #: weights are in memory
     present: Callable[..., AbstractContextManager[None]] | None = None
     #: experts of which fewer tokens were seen than their statistics need -> how many
     few_tokens: dict[str, int] = field(default_factory=dict)
+    #: of blocks whose layers share out the zeros: layer -> its share of zeros
+    shared: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @functools.cached_property
     def parameters(self) -> dict[str, torch.nn.Parameter]:

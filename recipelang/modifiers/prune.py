@@ -12,17 +12,17 @@ from torch import Tensor, nn
 from recipelang import processes
 from recipelang.methods import METHODS
 from recipelang.methods.declaration import Method
+from recipelang.modifiers.matrices import finite, live_of, put, weights_of
 from recipelang.modifiers.modifier import Modifier, State, misshapen
+from recipelang.modifiers.sharing import shared
 from recipelang.planning.prune_plan import PruneEvent, PrunePlan
 from recipelang.pruning import patterns, streamed
 from recipelang.pruning.free_memory import trim
 from recipelang.pruning.inputs import Gathered
-from recipelang.pruning.masks import full
 from recipelang.pruning.matrix_names import expert_of, names_of, parameter_of
 from recipelang.pruning.scores import Score, Select
 from recipelang.pruning.selection import Scores, counts
 from recipelang.pruning.shards import is_shard, local, rows, sums
-from recipelang.pruning.turned import Turned, as_stored, matrices, seen
 from recipelang.source import fail
 
 #: tokens from which on a sum of squares is that of an input, to about an eighth
@@ -127,7 +127,7 @@ class Prune(Modifier):
 
     def _each(self, numbers: Sequence[int]) -> list[int]:
         """Of each matrix, from those of each target: what is left over goes to the first experts of a stack."""
-        if self.plan.scope == "global" or len(self.pieces) == len(self.names):
+        if self.plan.together or len(self.pieces) == len(self.names):
             return list(numbers)
         found: list[int] = []
         for target, number in zip(self.plan.targets, numbers, strict=True):
@@ -198,6 +198,8 @@ class Prune(Modifier):
 
     def _layer_by_layer(self, zeros: Sequence[int], gathers: type[Gathered], state: State) -> None:
         """Every target as its layer is reached."""
+        if self.plan.scope == "owl":
+            zeros = shared(self.plan, self.pieces, zeros[0], state)
         wanted = dict(zip(self.pieces, zeros, strict=True))
         for inputs in state.layers(self.pieces, gathers, self.plan.order):
             self._fit(inputs, wanted, state)
@@ -205,15 +207,15 @@ class Prune(Modifier):
 
     def _fit(self, inputs: dict[str, Gathered], wanted: Mapping[str, int], state: State) -> None:
         """The targets of one layer; `inputs` is emptied, and nothing of the layer is left in memory by this."""
-        select = Select(self.plan.pattern, self.plan.pattern_size, self.plan.scope)
+        select = Select(self.plan.pattern, self.plan.pattern_size, self.plan.inner)
         weights = weights_of(list(dict.fromkeys(parameter_of(n)[0] for n in inputs)), state)
         if state.present is not None:
             finite(list(inputs), weights)
         known, keeps = dict(zip(inputs, weights, strict=True)), {}
         for name, weight in known.items():
             gathered = inputs.pop(name)  # so that it is gone when the last matrix that reads the same is done
-            live = _live(name, weight, state)
-            if state.present is not None:  # all that is in memory is looked at before anything changes
+            live = live_of(name, weight, state)
+            if state.present is not None or self.plan.scope == "owl":  # only here are both in memory, and known
                 self._only_rises([live.numel() - counts([live])[0]], [wanted[name]])
                 self._groups_only_rise([weight], [live], [wanted[name]])
             least = weight.shape[-1] if METHODS[self.plan.method].memory.pair else ENOUGH
@@ -282,7 +284,7 @@ class Prune(Modifier):
         """Zeros in force, of each ranking set."""
         live = self._live(weights, state)
         dead = sums((m.numel() - n for m, n in zip(live, counts(live), strict=True)), weights)
-        return [sum(dead)] if self.plan.scope == "global" else dead
+        return [sum(dead)] if self.plan.together else dead
 
     def _only_rises(self, before: Sequence[int], after: Sequence[int]) -> None:
         """What `hold` kept is known only now: an event below it would revive weights."""
@@ -299,7 +301,7 @@ class Prune(Modifier):
         """Rows and groups of a pattern are ranked each by itself: one that holds more zeros than it is to have, or a
         part of a block, would get some back."""
         how = self.plan
-        if how.pattern == "unstructured" and how.scope != "row":
+        if how.pattern == "unstructured" and how.inner != "row":
             return
         wanted = after if len(after) == len(live) else [sum(after)] * len(live)
         bad = any(n and _would_revive(how, ~mask, n, len(w)) for w, mask, n in zip(weights, live, wanted, strict=True))
@@ -313,7 +315,7 @@ class Prune(Modifier):
             )
 
     def _live(self, weights: Sequence[nn.Parameter], state: State) -> list[Tensor]:
-        return [_live(n, w, state) for n, w in zip(self.pieces, weights, strict=True)]
+        return [live_of(n, w, state) for n, w in zip(self.pieces, weights, strict=True)]
 
     def state(self) -> dict[str, Tensor]:
         return self.score.state()
@@ -344,7 +346,9 @@ def _would_revive(how: PrunePlan, dead: Tensor, zeros: int, height: int) -> bool
         case "block":
             tiles = dead.reshape(len(dead) // first, first, -1, second)
             return bool((tiles.any(3).any(1) & ~tiles.all(3).all(1)).any())
-    return bool((dead.sum(1) > zeros // height).any())
+    least, more = divmod(zeros, height)
+    over = dead.sum(1) - least
+    return bool((over > 1).any()) or int((over > 0).count_nonzero()) > more
 
 
 def towards(before: Sequence[int], after: Sequence[int], rounds: int) -> list[list[int]]:
@@ -419,41 +423,3 @@ class KeepZeros(Modifier):
 
     def on_gradients(self, state: State) -> None:
         state.masks.apply_gradients()
-
-
-def weights_of(names: Sequence[str], state: State) -> list[nn.Parameter]:
-    """All matrices of these parameters, as outputs × inputs, however they are stored."""
-    on_disk = state.present is not None  # those that are in memory now are other objects
-    known = {n: state.model.get_parameter(n) for n in names} if on_disk else state.parameters
-    return [w for n in names for w in matrices(known[n], state.layouts.get(n))]
-
-
-def _live(name: str, weight: nn.Parameter, state: State) -> Tensor:
-    """The mask in force of a matrix, as outputs × inputs. One made for an expert is of that expert alone: each of a
-    stack would hold a whole stack else."""
-    stored = weight.stored if isinstance(weight, Turned) else weight
-    known = state.masks.in_force(parameter_of(name)[0], stored)
-    return full(weight) if known is None else seen(known, weight)
-
-
-def put(weights: Sequence[nn.Parameter], names: Sequence[str], keeps: Sequence[Tensor], state: State) -> None:
-    """Put masks [outputs, inputs] in force, those of all matrices of a parameter at once."""
-    at = 0
-    while at < len(weights):
-        weight = weights[at]
-        stored = weight.stored if isinstance(weight, Turned) else weight
-        many = max(1, weight.lies.experts) if isinstance(weight, Turned) else 1
-        state.masks.set(parameter_of(names[at])[0], stored, as_stored(keeps[at : at + many], weight))
-        at += many
-
-
-def finite(names: Sequence[str], weights: Sequence[nn.Parameter]) -> None:
-    """E187: what is no number has no rank, and would be kept or zeroed by chance."""
-    here = [i for i, w in enumerate(weights) if local(w).numel()]
-    ends = [torch.stack(local(weights[i]).aminmax()) for i in here]  # one of them is NaN where anything is
-    sound = torch.stack(ends).isfinite().all(1).cpu().tolist() if ends else []
-    bad = next((i for i, good in zip(here, sound, strict=True) if not good), -1)
-    (bad,) = processes.most(bad)
-    if bad >= 0:
-        help = "lower the learning rate, or start from a checkpoint before the weights diverged"
-        raise fail("E187", f"`{names[bad]}` holds NaN or infinity", help=help, notes=["it was about to be pruned"])

@@ -67,7 +67,7 @@ def _not_below(before: Sequence[int], now: Sequence[int]) -> list[int]:
 
 
 def zeros(pattern: str, size: tuple[int, int], scope: str, shapes: Sequence[Shape], sparsity: Fraction) -> list[int]:
-    """How many weights become zero: one number per tensor, or one for all with `global`.
+    """How many weights become zero: one number per tensor, or one for all with `global` and `owl`.
 
     Counts are `round_half_even(sparsity × n)` of whole groups: n counts blocks for a block pattern and
     the weights of a row for `row`. Of an N:M pattern all groups change at once.
@@ -95,7 +95,7 @@ def _zeros(
         share = 1 - Fraction(*size)
         return [int(share * n) if sparsity else 0 for n in groups]
     match scope:
-        case "global":
+        case "global" | "owl":
             return [_share(sparsity, sum(groups)) * area]
         case "row":
             return [shape[0] * _share(sparsity, n // shape[0]) for shape, n in zip(shapes, groups, strict=True)]

@@ -24,7 +24,7 @@ def cut_masks(prunes: Prunes, shrink: ShrinkPlan, facts: ModelFacts, path: str) 
     touched = {n for n in masked if n in cuts or len(twins(shrink, n)) > 1}
     known = through(shrink, prunes.masked)
     counted = {n for n, zeros in known.items() if zeros is not None}
-    together = {n for n in masked if prunes.ranked.get(n, (("", ()), ""))[0][0] == "global"}
+    together = {n for n in masked if prunes.ranked.get(n, (("", ()), ""))[0][0] in ("global", "owl")}
     unknown = (touched | prunes.sliced) - counted
     if unknown & together:  # of a total that is no longer known nothing else is
         unknown |= together

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from recipelang.kinds.base import Mismatch
 from recipelang.methods import METHODS
+from recipelang.methods.declaration import OWL, within
 from recipelang.planning.plan_form import Finite, Frozen
 from recipelang.storage.forms import Count, Share, Some
 
@@ -35,7 +36,7 @@ class PruneEvent:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
     step: Count
     sparsity: Share
-    zeros: Annotated[tuple[Count, ...], Field(description="exact zeros: per target, or one total (global)")]
+    zeros: Annotated[tuple[Count, ...], Field(description="exact zeros: per target, or one total (global, owl)")]
     grown: Annotated[
         tuple[Count, ...], Field(description="of a method that takes weights back: how many are swapped, per target")
     ] = ()
@@ -72,7 +73,7 @@ class PrunePlan(Frozen):
     name: str
     method: Annotated[str, AfterValidator(_declared)]
     args: dict[str, Finite | int | str | bool] = {}
-    scope: Literal["uniform", "global", "row", "erk"] = "uniform"
+    scope: Literal["uniform", "global", "row", "erk", "owl"] = "uniform"
     pattern: Literal["unstructured", "N:M", "block"] = "unstructured"
     pattern_size: tuple[Count, Count] = Field(default=(0, 0), description="N and M, or rows and columns of a block")
     ties: Literal["first", "sparseml_1"] = Field(default="first", description="which of equal scores are pruned")
@@ -99,7 +100,7 @@ class PrunePlan(Frozen):
     def _counts(self) -> Self:
         """Zeros of every event fit into the targets, and events are in their order."""
         sizes = [t.size for t in self.targets]
-        most = [sum(sizes)] if self.scope == "global" else sizes
+        most = [sum(sizes)] if self.together else sizes
         every = {"zeros": [e.zeros for e in self.events], "grown": [e.grown for e in self.events if e.grown]}
         for name, found in every.items():  # by columns: there may be very many rows
             if any(len(counts) != len(most) for counts in found) or any(
@@ -116,9 +117,21 @@ class PrunePlan(Frozen):
         m, n = self.pattern_size
         if not {"unstructured": m == n == 0, "N:M": 0 < m <= n, "block": m > 0 and n > 0}[self.pattern]:
             raise ValueError("`pattern_size` is not of its pattern")
+        if self.scope == "owl" and not {*(a.name for a in OWL.arguments)} <= self.args.keys():
+            raise ValueError("`args` lack those of `owl`")
         if METHODS[self.method].scheduled != bool(self.events):
             raise ValueError(f"`{self.method}` {'has' if self.events else 'needs'} events")
         return self
+
+    @property
+    def together(self) -> bool:
+        """Whether an event has one total, and how it falls on the targets is found out in the run."""
+        return self.scope in ("global", "owl")
+
+    @property
+    def inner(self) -> str:
+        """What is ranked together in a matrix whose zeros are known."""
+        return within(METHODS[self.method], self.pattern) if self.scope == "owl" else self.scope
 
     @property
     def final(self) -> float:

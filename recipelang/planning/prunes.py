@@ -8,17 +8,19 @@ from types import ModuleType
 
 from recipelang.kinds.text import percent, show
 from recipelang.methods import METHODS
+from recipelang.methods.declaration import scope_of
 from recipelang.planning import compat, counts, match as matching, schedule
 from recipelang.planning.context import Context
 from recipelang.planning.families import TensorFact
 from recipelang.planning.prune_plan import DenseGroup, PruneEvent, PrunePlan, Target
+from recipelang.planning.shares import arguments, fits
 from recipelang.source import Label
 from recipelang.source.words import listed, plural
 from recipelang.spec.blocks import PruneSpec
 from recipelang.values import selector as sel
 
 #: a set of masks made with the first scope can be continued with the second: its sets hold whole ones of the first
-COARSER = {("row", "uniform"), ("row", "global"), ("uniform", "global"), ("erk", "global")}
+COARSER = {("row", "uniform"), ("row", "global"), ("uniform", "global"), ("erk", "global"), ("owl", "global")}
 #: the share of a tensor by which other tools miss a sparsity when they round
 _ROUNDED = 1e-3
 #: numbers of zeros in a plan: of every tensor at every event
@@ -65,7 +67,7 @@ class Prunes:
         size = (spec.pattern.a, spec.pattern.b)
         if not self._divides(spec, targets, shapes, path):
             return None
-        scope = "uniform" if spec.pattern.kind == "N:M" else str(spec.method.get("scope") or "uniform")
+        scope = "uniform" if spec.pattern.kind == "N:M" else scope_of(spec.method) or "uniform"
         method = METHODS[spec.method.name]
         regrows = method.regrows
         timed: list[tuple[int, Fraction]] = []
@@ -83,7 +85,9 @@ class Prunes:
             label = self.context.recipe.label(f"{path}.sparsity")
             timed = clock.events(spec.sparsity, steps, per_epoch, label, self.context.found, self.room)
             numbers = (
-                (1 if scope == "global" else len(targets)) * len(timed) * (_COSTLY if scope == "erk" or regrows else 1)
+                (1 if scope in ("global", "owl") else len(targets))
+                * len(timed)
+                * (_COSTLY if scope == "erk" or regrows else 1)
             )
             if numbers > self.numbers:
                 help = "use fewer pruning events, or rank all targets together: `scope = global`"
@@ -95,7 +99,7 @@ class Prunes:
             more = schedule.work(parts, per_epoch) if clock is schedule else compat.work(parts, steps)
             self.room -= len(timed) + more
             self.numbers -= numbers
-            if not self._sound(spec, timed, path):
+            if not self._sound(spec, timed, path) or not fits(self.context, spec, timed[-1][1], targets, path):
                 return None
             if self._keeps_to_its_set(targets, scope, stage, label, regrows) and not regrows:
                 self._rises(timed, targets, label)
@@ -110,7 +114,7 @@ class Prunes:
             if not self._keeps_what_is_held(targets, zeros, path, scope):
                 return None
             zeros = self._not_below(targets, zeros)
-        args = {n: float(v) if isinstance(v, Fraction) else v for n, v in spec.method.arguments if v is not None}
+        args = arguments(spec.method)
         memory, passes = method.scoring(args, [facts[n].size for n in targets])
         return PrunePlan(
             name=spec.name,

@@ -62,7 +62,7 @@ def choose(
         return selection.smallest(scores, zeros[0], live, seed=seed, shards=heights is not None, ties=ties)
     if scope == "row":
         return [
-            mask.copy_(rows(score().view(mask.shape), n // height, mask))
+            mask.copy_(rows(score().view(mask.shape), n // height, mask, n % height))
             for score, n, mask, height in zip(scores, zeros, live, heights or [len(m) for m in live], strict=True)
         ]
     return selection.uniform(scores, zeros, live, seed=seed, shards=heights is not None, ties=ties)
@@ -103,12 +103,21 @@ def n_of_m(score: Tensor, n: int, m: int, live: Tensor) -> Tensor:
     return keep.view(score.shape)
 
 
-def rows(score: Tensor, zeros: int, live: Tensor) -> Tensor:
-    """Each output row to exactly `zeros` zeros; of equal scores the first go. Shapes [out, in]."""
-    if not zeros:
-        return torch.ones_like(live)
+def rows(score: Tensor, zeros: int, live: Tensor, more: int = 0) -> Tensor:
+    """Each output row to exactly `zeros` zeros; of equal scores the first go. Shapes [out, in].
+
+    So many rows as `more` get one more zero each: those that would lose least by it, the first of equal ones.
+    """
     many = max(1, _TOGETHER // score.shape[1])  # counting equal scores takes eight bytes a weight
-    return torch.cat([_rows(s, zeros, m) for s, m in zip(score.split(many), live.split(many), strict=True)])
+    each = zip(score.split(many), live.split(many), strict=True)
+    kept = torch.cat([_rows(s, zeros, m) for s, m in each]) if zeros else torch.ones_like(live)
+    if not more:
+        return kept
+    lowest = score.masked_fill(~live, -torch.inf).masked_fill_(~kept, torch.inf)  # what is masked already goes first
+    chosen = lowest.amin(1).argsort(stable=True)[:more]
+    equal = lowest[chosen] == lowest[chosen].amin(1, keepdim=True)
+    kept[chosen] &= ~(equal & (equal.cumsum(1) == 1))
+    return kept
 
 
 def _rows(score: Tensor, zeros: int, live: Tensor) -> Tensor:

@@ -13,7 +13,13 @@ from recipelang.source.words import plural
 
 
 def at_once(prune: PrunePlan) -> str:
-    return f"{prune.final:.2%} at once" if prune.events else events(prune)
+    if not prune.events:
+        return events(prune)
+    text = f"{prune.final:.2%} at once"
+    if prune.scope == "owl":
+        far = float(prune.args["lambda"])
+        text += f", each layer {prune.final - far:.2%} to {prune.final + far:.2%}, by outliers above {prune.args['m']:g} times its mean"
+    return text
 
 
 def events(prune: PrunePlan) -> str:
@@ -47,12 +53,13 @@ def _swaps(prune: PrunePlan) -> str:
 
 def _heading(prune: PrunePlan) -> str:
     """What is ranked together, in which pattern."""
+    scope = f"owl, {prune.inner} in a matrix" if prune.scope == "owl" else prune.scope
     match prune.pattern:
         case "N:M":
             return "pruned by {}, {}:{}".format(prune.method, *prune.pattern_size)
         case "block":
-            return "pruned by {}, {}, blocks of {} × {}".format(prune.method, prune.scope, *prune.pattern_size)
-    return f"pruned by {prune.method}, {prune.scope}" if prune.events else prune.method
+            return "pruned by {}, {}, blocks of {} × {}".format(prune.method, scope, *prune.pattern_size)
+    return f"pruned by {prune.method}, {scope}" if prune.events else prune.method
 
 
 def targets(prune: PrunePlan, all: int) -> Table:

@@ -20,6 +20,7 @@ from recipelang.kinds.tensors import Pattern, Selector
 from recipelang.kinds.terms import LOGITS, Kept, Terms
 from recipelang.kinds.text import percent
 from recipelang.methods import METHODS
+from recipelang.methods.declaration import scope_of
 from recipelang.source.words import both
 from recipelang.spec.attribute import ANY, Attr, Spec, conflict, refusal
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec, ShrinkSpec
@@ -414,10 +415,10 @@ class PruneSpec(Spec):
                     raise conflict(name, f"`{method.name}` takes no `{name}`", "remove it")
         if refusal := METHODS[method.name].refusal(method, pattern):
             raise conflict(*refusal)
-        if pattern.kind == "block" and method.get("scope") == "row":
+        if pattern.kind == "block" and scope_of(method) == "row":
             help = "rank blocks within each tensor (`uniform`) or all together (`global`)"
             raise conflict("method", "blocks are not ranked by rows", help)
-        if pattern.kind == "N:M" and method.get("scope") == "erk":
+        if pattern.kind == "N:M" and scope_of(method) in ("erk", "owl"):
             help = "write `scope = uniform`: an N:M pattern gives every tensor the same sparsity"
             raise conflict("method", "an N:M pattern has no densities to choose", help)
         return self

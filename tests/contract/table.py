@@ -46,6 +46,7 @@ IN_ONE_SHOT = """
 
 With `mode = one_shot`, no step is taken. Counts are exact and a repeated run gives the same bits, on an encoder and on a
 decoder. Methods that need steps are refused in one-shot stages; `wanda`, `sparsegpt` and `alps` outside of them (`E054`).
+Only these three look at inputs, which `owl` needs: the others have no such scope (`E022`).
 
 """
 COLUMNS = ("method", "pattern", "scope", "exact", "resumed", "copies", "shards", "refused, or why it is so")
@@ -64,10 +65,12 @@ class Combination:
 
 
 def scopes(method: str) -> tuple[str, ...]:
-    """Every scope of the language, where the method takes one at all: what it does not take is refused."""
+    """Every scope of the language, where the method takes one at all: what it does not take is refused. `owl` only of
+    those that take it."""
     every = {s for m in METHODS.values() for a in m.arguments if a.name == "scope" for s in a.kind.symbols}
-    has = any(a.name == "scope" for a in METHODS[method].arguments)
-    return tuple(s for s in ("uniform", "global", "row", "erk") if s in every) if has else ("",)
+    own = {s for a in METHODS[method].arguments if a.name == "scope" for s in a.kind.symbols}
+    owl = ("owl",) if "owl" in own else ()
+    return (*(s for s in ("uniform", "global", "row", "erk") if s in every), *owl) if own else ("",)
 
 
 def usual(method: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 import recipelang
 from recipelang.kinds.plain import OneOf
 from recipelang.methods import METHODS
-from recipelang.methods.declaration import PATTERNS, SCOPES, Memory
+from recipelang.methods.declaration import OWL, PATTERNS, SCOPES, Memory
 from recipelang.modifiers.modifier import Modifier
 from recipelang.pruning.scores import Score
 
@@ -101,7 +101,7 @@ def test_a_declaration_is_whole(method):
         argument.kind.check(argument.default)
     if method.scheduled:
         scope = kinds["scope"]
-        assert isinstance(scope, OneOf) and set(scope.symbols) <= set(SCOPES)
+        assert isinstance(scope, OneOf) and set(scope.symbols) <= {*SCOPES, OWL.name}
         assert method.patterns and set(method.patterns) <= set(PATTERNS)
         assert method.memory == Memory() or method.looks_at != "weights"
     assert method.neighbours in ("", *kinds)

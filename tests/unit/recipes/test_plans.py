@@ -20,6 +20,7 @@ INPUTS = 88_524
 TASKS = [str(path.relative_to(LIBRARY).with_suffix("")) for path in RECIPES if path.stem != "quickstart"]
 DECODERS = (
     "oneshot/alps-50",
+    "oneshot/owl-70",
     "oneshot/decoder-50",
     "oneshot/magnitude-50",
     "oneshot/sparsegpt-50",
