@@ -122,7 +122,7 @@ def test_layers_get_what_the_formula_says_of_the_dense_model(recipe, tmp_path, m
 
 
 def test_with_no_distance_wanda_prunes_as_in_rows(recipe, tmp_path):
-    with pytest.warns(recipelang.RecipeWarning, match="W192"):
+    with pytest.warns(match="W192"):
         recipelang.run(recipe("wanda(scope = owl(lambda = 0%))", "50%"), out=tmp_path / "owl")
     recipelang.run(recipe("wanda", "50%"), out=tmp_path / "row")
     assert same(weights(tmp_path / "owl"), weights(tmp_path / "row"))
