@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from recipelang.engine.precision import Scaler
 from recipelang.engine.seeds import stream
+from recipelang.modifiers.adapter import Adapter
 from recipelang.modifiers.distill import Distill, Teacher
 from recipelang.modifiers.freeze import Freeze
 from recipelang.modifiers.learning_rate import LearningRate
@@ -37,5 +38,6 @@ def acting(
     seed = stream(stage.seed, stage.name, "projection")
     pairs = zip(stage.distills, teachers, strict=True)
     distills = [Distill(d, teacher, outputs, seed, compared=compared) for d, teacher in pairs]
+    adapters = [Adapter(a, stream(stage.seed, stage.name, a.name, "adapter")) for a in stage.adapters]
     scalers = [Scaler()] if scaled and scheduled and stage.precision == "fp16" else []
-    return [*scalers, *freezes, *prunes, *rates, *distills, KeepZeros()]
+    return [*scalers, *freezes, *prunes, *adapters, *rates, *distills, KeepZeros()]

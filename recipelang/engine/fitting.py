@@ -169,7 +169,10 @@ def _other_memories(kept: Tensors, model: nn.Module, stage: StagePlan | None) ->
         found.setdefault(name, set()).add(key)
     if odd := sorted(n for n, keys in found.items() if keys != wanted):
         return f"part of the optimizer state of `{odd[0]}` is missing"
-    if stage is not None and wanted and not found and frozen(stage.freezes, stage.steps).keys() < parameters.keys():
+    if stage is None:
+        return None
+    by_adapters = {t.name for a in stage.adapters for t in a.targets}
+    if wanted and not found and frozen(stage.freezes, stage.steps).keys() | by_adapters < parameters.keys():
         return "the optimizer state is missing"
     return None
 

@@ -109,6 +109,9 @@ def _go(run: Course, judge: Judge, resume: bool, exact: bool, written: Plan) -> 
     if run.shard and (smaller := next((s.name for s in plan.stages if s.shrinks), None)):
         help = "give every process a full copy: remove `--shard`"
         raise fail("E055", f"this release does not shrink a sharded model, as stage `{smaller}` does", help=help)
+    if run.shard and (small := next((s.name for s in plan.stages if s.adapters), None)):
+        help = "give every process a full copy: remove `--shard`"
+        raise fail("E055", f"this release has no adapters on a sharded model, as stage `{small}` does", help=help)
     if run.shard:
         for prune in (p for s in plan.stages for p in s.prunes):
             fits_shards(prune, dict(run.model.named_parameters()))

@@ -213,6 +213,9 @@ def _check_shards(stage: StagePlan, model: nn.Module, batches: object) -> None:
         raise fail("E055", "this release does not support sharded weights stored inputs first", help=help)
     for prune in stage.prunes:
         fits_shards(prune, parameters)
+    if stage.adapters:
+        help = "give every process a full copy"
+        raise fail("E055", "this release has no adapters on a sharded model", help=help)
     if batches is not None:
         help = "use `recipelang run --shard`; in your own loop, give every process a full copy"
         raise fail("E055", "this release does not support sample gradients of a sharded model", help=help)

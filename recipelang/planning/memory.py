@@ -28,6 +28,8 @@ _BESIDE, _WORD = 72 * 10**6, 330
 _ALONE = 8
 #: memory that a process's allocator holds between pieces in use, as a share of the activations
 _BETWEEN = 0.15
+#: bytes of a value of an adapter
+_SINGLE = 4
 #: values that a layer keeps for its backward pass, for each that its matrices put out: inputs, outputs, functions and
 #: norms between them; and with dropout the masks
 _KEPT, _KEPT_WITH_DROPOUT = 2.2, 2.5
@@ -88,9 +90,12 @@ class _Stage:
             loading = held + 2 * sum(teachers)  # with the files they are read from, before there are gradients
             held += sum(teachers)
             trained = self._trained()
-            gradients = sum(t.size for t in trained) * self.item
+            adapted, largest = self._adapted()
+            held += adapted
+            beside = {t.name for a in stage.adapters for t in a.targets}
+            gradients = sum(t.size for t in trained if t.name not in beside) * self.item
             held += gradients * moments(stage)
-            work, left = gradients + self._step(gradients, self._backward(trained)), gradients
+            work, left = gradients + largest + self._step(gradients, self._backward(trained)), gradients
         evaluated = left + max((self._evaluation(e) for e in self.plan.evaluations), default=0)
         return round(max(loading, held + max(work, evaluated))) + self.beside
 
@@ -130,6 +135,13 @@ class _Stage:
         """What has gradients and moments at some step."""
         never = {n for f in self.stage.freezes if f.until is None for n in f.targets}
         return [t for t in self.facts.tensors if t.name not in never]
+
+    def _adapted(self) -> tuple[int, int]:
+        """Of adapters: each weight without them, A and B with gradients and moments; and a weight's gradient in passing."""
+        adapters = self.stage.adapters
+        sizes = [t.size for a in adapters for t in a.targets]
+        own = _SINGLE * sum(a.trained for a in adapters) * (2 + moments(self.stage))
+        return self.item * sum(sizes) + own, 2 * _SINGLE * max(sizes, default=0)
 
     def _backward(self, trained: list[TensorFact]) -> int:
         """Layers that a backward pass goes through: down to the lowest that is trained."""

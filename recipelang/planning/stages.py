@@ -10,6 +10,8 @@ from types import MappingProxyType, ModuleType
 from recipelang.kinds.terms import INNER, REVERSE
 from recipelang.methods import METHODS
 from recipelang.planning import calibration, compat, controls, match as matching, schedule
+from recipelang.planning.adapter_plan import AdapterPlan
+from recipelang.planning.adapters import held_by, not_trained_here, plan_adapters
 from recipelang.planning.budget_plan import BudgetPlan
 from recipelang.planning.budgets import Reach
 from recipelang.planning.context import Context
@@ -107,8 +109,9 @@ class Stages(Context):
         self._warn_of_emulation(spec)
         prunes = [p for p in (self.prunes.plan(path, prune, steps, per_epoch, clock) for prune in spec.prunes) if p]
         distills = [self._distill(path, d, steps, per_epoch) for d in spec.distills]
-        freezes = self._freezes(path, spec, steps, per_epoch, [p for p in prunes if p])
-        groups = self._groups(path, spec, steps, per_epoch)
+        adapters = plan_adapters(self, path, spec, prunes, self.prunes.patterned)
+        freezes = self._freezes(path, spec, steps, per_epoch, prunes, adapters)
+        groups = self._groups(path, spec, steps, per_epoch, adapters)
         told = [(d.hardness, d.temperature, *(t.weight for t in d.terms)) for d in distills if d]
         own = [g.learning_rate for g in groups if g.learning_rate is not None]
         if not all((rate, *own, *(schedule for schedules in told for schedule in schedules))):
@@ -140,6 +143,7 @@ class Stages(Context):
             distills=tuple(d for d in distills if d),
             freezes=freezes,
             groups=groups,
+            adapters=adapters,
             compile=spec.compile,
             activation_checkpointing=spec.activation_checkpointing,
             compat=spec.compat,  # type: ignore[arg-type]
@@ -209,7 +213,13 @@ class Stages(Context):
         return True
 
     def _freezes(
-        self, path: str, spec: StageSpec, steps: int, per_epoch: int, prunes: list[PrunePlan]
+        self,
+        path: str,
+        spec: StageSpec,
+        steps: int,
+        per_epoch: int,
+        prunes: list[PrunePlan],
+        adapters: Sequence[AdapterPlan],
     ) -> tuple[FreezePlan, ...]:
         found: list[FreezePlan] = []
         for freeze in spec.freezes:
@@ -222,8 +232,10 @@ class Stages(Context):
             )
             if targets and planned:
                 found.append(planned)
+        not_trained_here(self, path, adapters, {f.name: f.targets for f in found}, "freeze")
+        found += held_by(adapters, self.facts.tensors)
         held = controls.frozen(found, steps)
-        if held and all(t.name in held for t in self.facts.tensors):
+        if held and not adapters and all(t.name in held for t in self.facts.tensors):
             help = "leave at least one parameter to train"
             self.say("E054", "every parameter is frozen", f"{path}.freeze.{found[-1].name}", help)
         for prune in prunes:
@@ -235,7 +247,9 @@ class Stages(Context):
                 self.found.say("E054", message, label, notes=notes, help=help)
         return tuple(found)
 
-    def _groups(self, path: str, spec: StageSpec, steps: int, per_epoch: int) -> tuple[GroupPlan, ...]:
+    def _groups(
+        self, path: str, spec: StageSpec, steps: int, per_epoch: int, adapters: Sequence[AdapterPlan]
+    ) -> tuple[GroupPlan, ...]:
         asked: list[controls.Asked] = []
         for group in spec.groups:
             at = f"{path}.group.{group.name}"
@@ -250,6 +264,7 @@ class Stages(Context):
             if decay and spec.optimizer.get("no_decay") == "norms_and_biases":
                 self._warn_of_decay(f"{at}.targets", targets)
             asked.append(controls.Asked(group.name, targets, rate, decay, self.recipe.label(f"{at}.targets")))
+        not_trained_here(self, path, adapters, {a.name: a.targets for a in asked}, "group")
         return self.guard(path, lambda: controls.plan_groups(asked, self.facts)) or ()
 
     def _warn_of_decay(self, path: str, targets: tuple[str, ...]) -> None:

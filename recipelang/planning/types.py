@@ -16,6 +16,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from recipelang.kinds.formats import CHOSEN, WEIGHTS
+from recipelang.planning.adapter_plan import AdapterPlan
 from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.figure_plan import FigurePlan
 from recipelang.planning.loss_plan import LossPlan
@@ -234,6 +235,7 @@ class StagePlan(Frozen):
     freezes: tuple[FreezePlan, ...] = ()
     groups: tuple[GroupPlan, ...] = ()
     shrinks: tuple[ShrinkPlan, ...] = ()
+    adapters: tuple[AdapterPlan, ...] = ()
     compile: bool = False
     activation_checkpointing: bool = False
     compat: Literal["sparseml_1"] | None = Field(default=None, description="the tool whose clock the stage follows")

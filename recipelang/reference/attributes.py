@@ -26,6 +26,7 @@ NAMES = {
     "group": " no_decay",
     "drop": " layers",
     "shrink": " body",
+    "adapter": " recover",
     "arm": " ours",
 }
 #: kinds that have a page of their own

@@ -39,7 +39,7 @@ def schema() -> Schema:
     stage = _block(
         StageSpec, name={"type": "string", "minLength": 1}, prune=prune, distill=_or_null(_block(DistillSpec))
     )
-    for kind in ("freeze", "group", "drop", "shrink"):
+    for kind in ("freeze", "group", "drop", "shrink", "adapter"):
         stage["properties"][kind] = _object({}, (), _block(BLOCKS["stage"][kind]))  # type: ignore[index]
     stage["required"] = ["name"]
     stage["if"] = {"properties": {"mode": {"const": "one_shot"}}, "required": ["mode"]}

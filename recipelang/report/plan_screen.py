@@ -12,6 +12,7 @@ from rich.text import Text
 
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
+from recipelang.planning.adapter_plan import AdapterPlan
 from recipelang.planning.sliced import by_block, targets_left, through
 from recipelang.planning.types import (
     DistillPlan,
@@ -222,6 +223,8 @@ def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:
         table.add_row(f"group {' & '.join(map(clean, group.names))}", _group(group))
     for freeze in stage.freezes:
         table.add_row(f"freeze {clean(freeze.name)}", _freeze(freeze, plan.parameters(stage.name)))
+    for adapter in stage.adapters:
+        table.add_row(f"adapter {clean(adapter.name)}", _adapter(adapter, plan.parameters(stage.name)))
     for distill in stage.distills:
         table.add_row("distill", _distill(distill))
     for prune in stage.prunes:
@@ -317,6 +320,13 @@ def _freeze(freeze: FreezePlan, all: int) -> str:
     share = f"{freeze.weights / all:.1%} of the model"
     until = "for the whole stage" if freeze.until is None else f"until step {freeze.until:,}"
     return f"{_many(freeze.targets, freeze.weights)}, {share}: frozen {until}"
+
+
+def _adapter(adapter: AdapterPlan, all: int) -> str:
+    also = f", and {plural(len(adapter.also), 'tensor')} themselves" if adapter.also else ""
+    share = f"{adapter.trained:,} weights, {adapter.trained / all:.2%} of the model"
+    what = f"{adapter.method} of rank {adapter.rank:,}, alpha {adapter.alpha:g}"
+    return f"{what}, beside {plural(len(adapter.targets), 'tensor')}: trains {share}{also}"
 
 
 def _many(targets: Sequence[str], weights: int) -> str:

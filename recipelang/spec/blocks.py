@@ -22,6 +22,7 @@ from recipelang.kinds.text import percent
 from recipelang.methods import METHODS
 from recipelang.methods.declaration import scope_of
 from recipelang.source.words import both
+from recipelang.spec.adapters import AdapterSpec
 from recipelang.spec.attribute import ANY, Attr, Spec, conflict, refusal
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec, ShrinkSpec
 from recipelang.spec.metrics import MEASURES, TASKS
@@ -589,6 +590,7 @@ class StageSpec(Spec):
     groups: tuple[GroupSpec, ...] = ()
     drops: tuple[DropSpec, ...] = ()
     shrinks: tuple[ShrinkSpec, ...] = ()
+    adapters: tuple[AdapterSpec, ...] = ()
 
     @property
     def reads_data(self) -> bool:
@@ -630,7 +632,7 @@ class StageSpec(Spec):
                 raise conflict(f"shrink.{shrink.name}.rounds", "one shot has no rounds", help)
         if self.distills:
             raise conflict("distill", "one shot cannot use a teacher", "remove `distill`, or train")
-        for kind, parts in (("freeze", self.freezes), ("group", self.groups)):
+        for kind, parts in (("freeze", self.freezes), ("group", self.groups), ("adapter", self.adapters)):
             for part in parts:
                 raise conflict(
                     f"{kind}.{part.name}", f"one shot takes no `{kind}`", "one shot takes no steps: remove it"
@@ -649,7 +651,12 @@ class StageSpec(Spec):
         if len(self.shrinks) > 1:
             help = "write all sizes into one block"
             raise conflict(f"shrink.{self.shrinks[1].name}", "two blocks of a stage shrink in rounds", help)
-        for kind, parts in (("prune", self.prunes), ("freeze", self.freezes), ("group", self.groups)):
+        for kind, parts in (
+            ("prune", self.prunes),
+            ("freeze", self.freezes),
+            ("group", self.groups),
+            ("adapter", self.adapters),
+        ):
             for part in parts if self.shrinks else ():
                 message = f"`{kind}` and rounds of `shrink` cannot be combined in a stage"
                 help = f"move it to a stage of its own: what `{kind}` selects would change with every round"
@@ -829,6 +836,7 @@ BLOCKS: dict[str, dict[str, type[Spec]]] = {
         "group": GroupSpec,
         "drop": DropSpec,
         "shrink": ShrinkSpec,
+        "adapter": AdapterSpec,
     },
     "data": {"columns": ColumnsSpec, "mix": MixSpec},
 }

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from recipelang.source import Diagnostic, Label, RecipeError
 from recipelang.source.words import limit_text
+from recipelang.spec.adapters import AdapterSpec
 from recipelang.spec.blocks import Attr, DataSpec, EvaluateSpec, MixSpec, PruneSpec, Spec, StageSpec
 from recipelang.spec.claim_form import claim_form
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec, ShrinkSpec
@@ -96,12 +97,13 @@ class _Writer:
         prunes = {p.name: self.block(p, f"{path}.prune.{p.name}") for p in _by_name(stage.prunes)}
         form["prune"] = self.named(prunes, f"{path}.prune")
         form["distill"] = next((self.block(d, f"{path}.distill") for d in stage.distills), None)
-        controls: dict[str, tuple[FreezeSpec | GroupSpec | DropSpec | ShrinkSpec, ...]]
+        controls: dict[str, tuple[FreezeSpec | GroupSpec | DropSpec | ShrinkSpec | AdapterSpec, ...]]
         controls = {
             "freeze": stage.freezes,
             "group": stage.groups,
             "drop": stage.drops,
             "shrink": stage.shrinks,
+            "adapter": stage.adapters,
         }
         for kind, specs in controls.items():
             if specs:  # added to the language after the first digests, which do not change
@@ -178,7 +180,9 @@ def _read_apart(task: str, data: DataSpec) -> bool:
     return task == "question_answering"
 
 
-_Named = TypeVar("_Named", EvaluateSpec, PruneSpec, MixSpec, FreezeSpec | GroupSpec | DropSpec | ShrinkSpec)
+_Named = TypeVar(
+    "_Named", EvaluateSpec, PruneSpec, MixSpec, FreezeSpec | GroupSpec | DropSpec | ShrinkSpec | AdapterSpec
+)
 
 
 def _by_name(specs: Iterable[_Named]) -> list[_Named]:

@@ -161,7 +161,7 @@ class _Reader:
             inner += self.block(f"prune {string(label)}", PruneSpec, prune, f"{path}.prune.{label}")
         if block.get("distill") is not None:
             inner += self.block("distill", DistillSpec, block["distill"], f"{path}.distill")
-        for kind in ("freeze", "group", "drop", "shrink"):
+        for kind in ("freeze", "group", "drop", "shrink", "adapter"):
             for label, own in self.labelled(block, kind, f"{path}."):
                 inner += self.block(f"{kind} {string(label)}", BLOCKS["stage"][kind], own, f"{path}.{kind}.{label}")
         name = block.get("name")

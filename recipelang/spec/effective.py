@@ -39,6 +39,7 @@ def effective(recipe: Recipe, paths: Mapping[str, str] | None = None, params: Ma
         inner += [line for g in stage.groups for line in printer.block(f"group {_label(g.name)}", g, 1)]
         inner += [line for d in stage.drops for line in printer.block(f"drop {_label(d.name)}", d, 1)]
         inner += [line for s in stage.shrinks for line in printer.block(f"shrink {_label(s.name)}", s, 1)]
+        inner += [line for a in stage.adapters for line in printer.block(f"adapter {_label(a.name)}", a, 1)]
         lines += printer.block(f"stage {_label(stage.name)}", stage, 0, inner)
     for evaluation in recipe.evaluations:
         lines += printer.block(f"evaluate {_label(evaluation.name)}", evaluation, 0)

@@ -82,6 +82,7 @@ class Recipe:
             yield from ((f"stage.{stage.name}.group.{g.name}", g) for g in stage.groups)
             yield from ((f"stage.{stage.name}.drop.{d.name}", d) for d in stage.drops)
             yield from ((f"stage.{stage.name}.shrink.{s.name}", s) for s in stage.shrinks)
+            yield from ((f"stage.{stage.name}.adapter.{a.name}", a) for a in stage.adapters)
         for evaluation in self.evaluations:
             yield f"evaluate.{evaluation.name}", evaluation
         yield "export", self.export

@@ -92,6 +92,7 @@ BLOCKS = _table(
         "freeze": "frozen freezing freeze_modules",
         "group": "param_group param_groups parameter_group parameter_groups parameters",
         "drop": "layer_drop drop_layers LayerPruningModifier",
+        "adapter": "adapters lora peft low_rank",
         "shrink": "structured structured_pruning StructuredPruningModifier width slim",
         "evaluate": "eval evaluation test validate",
         "export": "save output outputs",

@@ -19,6 +19,7 @@ from tests.unit.recipes.test_library import LIBRARY, RECIPES
 INPUTS = 88_524
 TASKS = [str(path.relative_to(LIBRARY).with_suffix("")) for path in RECIPES if path.stem != "quickstart"]
 DECODERS = (
+    "oneshot/adapters-50",
     "oneshot/alps-50",
     "oneshot/owl-70",
     "oneshot/decoder-50",

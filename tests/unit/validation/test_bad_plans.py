@@ -92,6 +92,10 @@ BAD: list[tuple[str, str, dict[str, list[Any]]]] = [
     ("stages.0.freezes.0", "FreezePlan", {
         "name": [None, 3], "targets": [None, "d", [3]], "weights": [-1, "32", 0.5], "until": [-1, "3", 0.5]
     }),
+    ("stages.0.adapters.0", "AdapterPlan", {
+        "name": [None, 3], "method": ["dora", "", None], "rank": [0, -1, 9, "2", 1.5], "alpha": [0, -1.0, NAN, INF, "4"],
+        "targets": [[], None, [3]], "also": [None, [3]], "trained": [-1, 0.5, 1, "32"],
+    }),
     ("stages.0.groups.0", "GroupPlan", {
         "names": [None, "own"], "targets": [None, [3]], "weights": [-1, 0.5], "weight_decay": [-0.1, NAN, INF, "0"],
         "learning_rate": [3],

@@ -56,6 +56,9 @@ def whole() -> dict[str, Any]:
         "seed": 42,
         "prunes": [pruned, held],
         "distills": [distilled],
+        "adapters": [
+            {"name": "side", "rank": 2, "alpha": 32.0, "targets": [target("e")], "also": ["f"], "trained": 24}
+        ],
         "freezes": [{"name": "low", "targets": ["d"], "weights": 32, "until": 3}],
         "groups": [{"names": ["own"], "targets": ["e"], "weights": 32, "learning_rate": rate, "weight_decay": 0.0}],
     }
