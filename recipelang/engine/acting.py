@@ -9,6 +9,7 @@ from recipelang.engine.seeds import stream
 from recipelang.modifiers.adapter import Adapter
 from recipelang.modifiers.distill import Distill, Teacher
 from recipelang.modifiers.freeze import Freeze
+from recipelang.modifiers.keep_best import KeepBest
 from recipelang.modifiers.learning_rate import LearningRate
 from recipelang.modifiers.modifier import Modifier
 from recipelang.modifiers.prune import KeepZeros
@@ -40,4 +41,5 @@ def acting(
     distills = [Distill(d, teacher, outputs, seed, compared=compared) for d, teacher in pairs]
     adapters = [Adapter(a, stream(stage.seed, stage.name, a.name, "adapter")) for a in stage.adapters]
     scalers = [Scaler()] if scaled and scheduled and stage.precision == "fp16" else []
-    return [*scalers, *freezes, *prunes, *adapters, *rates, *distills, KeepZeros()]
+    keeps = [KeepBest()] if stage.best is not None else []
+    return [*scalers, *freezes, *prunes, *adapters, *rates, *distills, KeepZeros(), *keeps]

@@ -26,6 +26,7 @@ from recipelang.engine.run_record import body, examples_of, measured_on
 from recipelang.engine.slices import Unsliced, sharded_model
 from recipelang.engine.sources import same_data, same_template
 from recipelang.engine.statement import lock_digest, run_digest, stamps
+from recipelang.modifiers.keep_best import KeepBest
 from recipelang.modifiers.modifier import Modifier
 from recipelang.planning.data import load_split
 from recipelang.planning.data_plan import DataPlan
@@ -74,6 +75,7 @@ class Course:
         self.stop = StopRequests(self._stopping)
         self.measuring: EvaluatePlan | None = None
         self.writing: Writing | None = None  # a checkpoint that is not whole yet
+        self.best: KeepBest | None = None  # inside a stage that keeps its best weights
         self.model: nn.Module  # once it is loaded
 
     def check_place(self) -> None:
@@ -139,6 +141,8 @@ class Course:
             more["few_tokens"] = self.position.few_tokens
         if self.position.layer_sparsity:
             more["layer_sparsity"] = self.position.layer_sparsity
+        if self.position.best:
+            more["best"] = {name: best.model_dump() for name, best in self.position.best.items()}
         if self.position.fp16:
             more["fp16"] = {name: scaled.model_dump() for name, scaled in self.position.fp16.items()}
         if self.position.streams:

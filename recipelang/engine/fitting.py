@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from recipelang.engine.acting import acting
 from recipelang.engine.position import Position, masked
+from recipelang.modifiers.keep_best import MASK, WEIGHT, KeepBest
 from recipelang.modifiers.modifier import misshapen
 from recipelang.planning.controls import frozen
 from recipelang.planning.sliced import counts_through
@@ -43,6 +44,7 @@ def unfit(weights: Tensors, state: Tensors, model: nn.Module, plan: Plan, positi
         or _other_randomness(_below(_RANDOM, state), position)
         or _other_memories(_below(_OPTIMIZER, state), model, inside)
         or _of_modifiers(state, inside, position.step)
+        or _other_best(_below(f"{KeepBest.name}/", state), model, inside, plan, position)
     )
 
 
@@ -71,6 +73,17 @@ def _other_masks(masks: Tensors, weights: Tensors, model: nn.Module, wanted: set
         if name in weights and revived(local(weights[name]), local(mask)):
             return f"`{name}` is not zero where its mask is zero"
     return None
+
+
+def _other_best(kept: Tensors, model: nn.Module, stage: StagePlan | None, plan: Plan, position: Position) -> str | None:
+    """All weights and masks as they were at the step that the position names, if it names one of this stage."""
+    if stage is None or stage.name not in position.best:
+        return f"`{min(kept)}` does not belong there" if kept else None
+    weights, masks = _below(WEIGHT, kept), _below(MASK, kept)
+    if odd := sorted(n for n in kept if not n.startswith((WEIGHT, MASK))):
+        return f"`{odd[0]}` does not belong there"
+    why = _other_weights(weights, model) or _other_masks(masks, weights, model, masked(plan, position))
+    return why and f"of the best weights, {why}"
 
 
 def miscounted(state: Tensors, plan: Plan, position: Position) -> str | None:

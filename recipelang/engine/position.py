@@ -99,6 +99,14 @@ class Scaled(Form):
     scale: Annotated[float, Field(ge=1)] = Field(description="of the loss, after its last step")
 
 
+class Best(Form):
+    """The best of what a stage has measured since its target was reached."""
+
+    path: str = Field(description="the evaluation and its metric")
+    step: Some = Field(description="after which it was measured")
+    value: Measured
+
+
 class Position(Form, frozen=False):
     """Where the run goes on: the next step of a stage, and what was measured until then."""
 
@@ -130,6 +138,7 @@ class Position(Form, frozen=False):
     )
     stream: StreamPosition | None = Field(default=None, description="inside a stage that reads one")
     fp16: dict[str, Scaled] = Field(default={}, description="stage -> the scale of its loss")
+    best: dict[str, Best] = Field(default={}, description="stages that keep their best weights -> when they were those")
     streams: dict[str, StreamRead] = Field(default={}, description="stage -> what it has read so far")
 
 
@@ -163,6 +172,11 @@ def misplaced(position: Position, plan: Plan) -> str | None:
     }
     if not {s.name for s in plan.stages[: position.stage]} & taught <= position.stage_models.keys():
         return "it does not record the models its stages left as teachers"
+    for name, best in position.best.items():
+        kept = next((s for s in plan.stages[: position.stage + 1] if s.name == name and s.best is not None), None)
+        done = position.step if kept is here else plan.until(kept) if kept is not None else 0
+        if kept is None or kept.best is None or kept.best.path != best.path or not kept.best.since <= best.step <= done:
+            return f"it names weights of stage `{name[:80]}` that no measurement chose"
     if not position.sessions:
         return "it does not record which version wrote it"
     return None

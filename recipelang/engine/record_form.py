@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from recipelang.engine.position import Scaled, Session, StreamRead
+from recipelang.engine.position import Best, Scaled, Session, StreamRead
 from recipelang.engine.speeds import SpeedForm
 from recipelang.storage.forms import Count, OpenForm, Share, Some
 
@@ -64,6 +64,7 @@ class RecordForm(OpenForm):
     few_tokens: dict[str, dict[str, Count]] = {}
     layer_sparsity: dict[str, dict[str, Share]] = {}
     fp16: dict[str, Scaled] = {}
+    best: dict[str, Best] = {}
     streams: dict[str, StreamRead] = {}
     claims: list[ClaimForm] = []
     exports: dict[str, ExportedForm] = {}

@@ -10,6 +10,7 @@ import torch
 from recipelang import processes
 from recipelang.engine import checkpoint, export
 from recipelang.engine.attention_maps import show_maps
+from recipelang.engine.best import judges, note
 from recipelang.engine.course import Course
 from recipelang.engine.figures import at_stage
 from recipelang.engine.records import Interrupted
@@ -53,7 +54,7 @@ def measure_inside(run: Course, stage: StagePlan, step: int, evaluations: Sequen
     run.position.unmeasured = [e.name for e in evaluations]
     try:
         for evaluation in evaluations:
-            run.measure(evaluation, stage, step)
+            note(run, stage, evaluation, step, run.measure(evaluation, stage, step))
             run.position.unmeasured.remove(evaluation.name)
     except Interrupted as stopped:
         return stopped.signal
@@ -70,9 +71,11 @@ def make_up_inside(run: Course, stage: StagePlan) -> None:
 
 
 def inside(run: Course, stage: StagePlan, step: int, until: int) -> list[EvaluatePlan]:
-    """What is evaluated after so many steps of a stage."""
+    """What is evaluated after so many steps of a stage; after the last one, what decides which weights it leaves."""
+    if step >= until:
+        return [e for e in run.plan.evaluations if judges(stage, e, step)]
     every = ((e, e.every.get(stage.name)) for e in run.plan.evaluations)
-    return [e for e, n in every if n and step % n == 0 and step < until]
+    return [e for e, n in every if n and step % n == 0]
 
 
 def _unmeasured(run: Course) -> list[EvaluatePlan]:

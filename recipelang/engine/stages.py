@@ -15,6 +15,7 @@ from recipelang import processes
 from recipelang.engine import checkpoint
 from recipelang.engine.acting import acting
 from recipelang.engine.attention_maps import has_maps, show_maps
+from recipelang.engine.best import bring_back, keeper
 from recipelang.engine.course import Course
 from recipelang.engine.gradients import gradients
 from recipelang.engine.groups import make_optimizer
@@ -78,6 +79,7 @@ def _steps(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None) -> f
     for modifier in modifiers:
         modifier.join(optimizer)
     show_maps(run.model, any("output_attentions" in m.asks for m in modifiers))
+    run.best = keeper(modifiers)
     _take_up(run, stage, loaded, optimizer, modifiers)
     state = _state(run, stage, optimizer, stage.steps)
     state.step = run.position.step
@@ -98,7 +100,7 @@ def _steps(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None) -> f
         if stop or due:
             kept = keeping(watch, stop, due)
             with run.clock.part("checkpoints"):
-                if stop and not last:
+                if stop and (run.position.unmeasured or not last):
                     raise Interrupted(stop, checkpoint.save(*kept))
                 run.writing = checkpoint.begin(*kept)
         elif run.writing is not None and run.writing.failed:
@@ -135,6 +137,7 @@ def _steps(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None) -> f
             on_lack=lambda watch: checkpoint.save(*keeping(watch)) if state.step > run.position.step else None,
         )
         rounds.catch_up(state)
+        bring_back(run, stage, state.step)
     return before + time.monotonic() - began
 
 

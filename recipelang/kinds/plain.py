@@ -240,6 +240,15 @@ class MeasuredPath(BlockLabel):
         self.check(name)
         return name
 
+    def text(self, value: object) -> str:
+        return self.written(value)
+
+    def written(self, form: object) -> str:
+        """Plain where a path of the language can be."""
+        path = from_form.string(form)
+        plain = re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", path, re.ASCII)
+        return path if plain else string(path)
+
 
 class Listing(Kind):
     """A kind whose values are lists, which `+=` and `-=` edit."""

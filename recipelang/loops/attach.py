@@ -30,6 +30,7 @@ from recipelang.pruning.masks import Masks
 from recipelang.pruning.stacks import layouts
 from recipelang.source import Diagnostics, RecipeError, at_label, fail
 from recipelang.spec.recipe import Recipe
+from recipelang.spec.watched import watched
 from recipelang.tasks import task_of
 
 #: methods that ask for gradients between steps
@@ -170,6 +171,10 @@ def _ask_for_what_a_loop_lacks(
             raise fail("E055", "this release does not support `cache` in your own loop", help="remove it")
         if teacher is not None and unwrapped(teacher) is model:
             raise fail("E086", "the teacher is the model itself", help="pass a copy: `copy.deepcopy(model)`")
+    for name, _ in watched(spec):
+        with at_label(recipe.label(f"{path}.{name}")):
+            help = "remove it; evaluate in your loop, and save the weights there"
+            raise fail("E055", f"this release does not support `{name}` in your own loop", help=help)
     for kind, blocks, help in (
         ("drop", spec.drops, "remove it, and pass a model that has that number of layers"),
         ("shrink", spec.shrinks, "shrink the model with `recipelang run`, and pass the result"),

@@ -29,6 +29,7 @@ from recipelang.planning.shrinks import Shrinks, by_table
 from recipelang.planning.similarity import in_batch_fits
 from recipelang.planning.streamed import stage_can_stream
 from recipelang.planning.types import DistillPlan, FreezePlan, GroupPlan, StagePlan
+from recipelang.planning.watching import with_watch
 from recipelang.source import Diagnostics, Label, RecipeError, at_label
 from recipelang.source.words import an, plural
 from recipelang.spec.blocks import DistillSpec, StageSpec
@@ -70,7 +71,8 @@ class Stages(Context):
                 shrinks = self.shrinks.in_rounds(spec, stage)
                 stage = None if shrinks is None else stage
             if stage is not None:
-                planned.append(stage.model_copy(update={"shrinks": shrinks}) if shrinks else stage)
+                whole = stage.model_copy(update={"shrinks": shrinks}) if shrinks else stage
+                planned.append(with_watch(self, spec, whole))
             self.after[spec.name] = self.facts
             self.prunes.trained |= spec.mode == "train" or bool(shrinks)  # of what the files hold something is gone
         if not any(s.prunes or s.shrinks for s in planned) and not self.found.errors:

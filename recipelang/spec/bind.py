@@ -183,7 +183,14 @@ class Binder:
 
     def _look_over(self, attribute: t.Attribute, spec: type[Spec], evaluator: Evaluator) -> None:
         """The branches of an `if` that were not taken: every name in them must do as well."""
-        quiet = Evaluator(self.source, Diagnostics(), evaluator.definitions, evaluator.locals, unread=evaluator.unread)
+        quiet = Evaluator(
+            self.source,
+            Diagnostics(),
+            evaluator.definitions,
+            evaluator.locals,
+            unread=evaluator.unread,
+            evaluations=evaluator.evaluations,
+        )
         for branch in _branches(attribute.value):
             value = quiet.value(branch)
             try:

@@ -14,7 +14,18 @@ from recipelang.kinds.choice import Choice
 from recipelang.kinds.class_weights import ClassWeights
 from recipelang.kinds.formats import CHOSEN, WEIGHTS
 from recipelang.kinds.measures import Cadence, Count, Size, Stretch
-from recipelang.kinds.plain import BlockLabel, Boolean, ListOf, Number, OneOf, OrNone, Ratio, Reference, Text
+from recipelang.kinds.plain import (
+    BlockLabel,
+    Boolean,
+    ListOf,
+    MeasuredPath,
+    Number,
+    OneOf,
+    OrNone,
+    Ratio,
+    Reference,
+    Text,
+)
 from recipelang.kinds.schedule import ScheduleOf
 from recipelang.kinds.tensors import Pattern, Selector
 from recipelang.kinds.terms import LOGITS, Kept, Terms
@@ -539,6 +550,16 @@ class StageSpec(Spec):
             added=True,
         ),
     ] = None
+    keep_best: Annotated[
+        str | None,
+        Attr(
+            MeasuredPath(),
+            "metric by which the best weights are kept, measured `every` so often by its evaluation once the target is "
+            "reached; the stage ends with them",
+            example="dev.f1",
+            added=True,
+        ),
+    ] = None
     precision: Annotated[
         str,
         Attr(
@@ -672,6 +693,7 @@ _OF_TRAINING = (
     "clip",
     "label_smoothing",
     "class_weights",
+    "keep_best",
     "checkpoint_every",
     "keep",
     "compile",

@@ -23,6 +23,7 @@ from recipelang.spec.effective import ClaimParts
 from recipelang.spec.metrics import METRICS
 from recipelang.spec.recipe import Claim, Recipe
 from recipelang.spec.references import references
+from recipelang.spec.watched import deciding
 from recipelang.values.selector import joined, to_json
 
 #: reference as written -> digest of the contents, for things that live on this machine
@@ -61,6 +62,7 @@ class _Writer:
         self.recipe = recipe
         self.levels = levels
         self.size = 0
+        self.judges = deciding(recipe)
         self.deciding = _deciding(recipe)
         self.contents = {path: identities[named] for path, named in references(recipe) if named in identities}
 
@@ -75,6 +77,9 @@ class _Writer:
             evaluations = {e.name: self.block(e, f"evaluate.{e.name}") for e in _by_name(recipe.evaluations)}
             form["evaluate"] = self.named(evaluations, "evaluate")
             form["export"] = self.block(recipe.export, "export")
+        elif self.judges:  # what the weights of a stage are chosen by
+            evaluations = {e.name: self.block(e, f"evaluate.{e.name}", "bs") for e in self.judges}
+            form["evaluate"] = self.named(evaluations, "evaluate")
         claims = (*recipe.requires, *recipe.claims) if whole else recipe.requires
         form["claims"] = _as_set(self.claim(c) for c in claims)
         self.size = 0
@@ -83,7 +88,11 @@ class _Writer:
 
     def data(self, label: str) -> dict[str, object]:
         spec = self.recipe.data[label]
-        form = {**self.block(spec, f"data.{label}" if label else "data"), "columns": self.tidy(dict(spec.columns))}
+        levels = "bs" if any(e.data == label for e in self.judges) else self.levels
+        form = {
+            **self.block(spec, f"data.{label}" if label else "data", levels),
+            "columns": self.tidy(dict(spec.columns)),
+        }
         if spec.mixes:
             at = f"data.{label}.mix" if label else "data.mix"
             form["mix"] = self.named({m.name: self.block(m, f"{at}.{m.name}") for m in _by_name(spec.mixes)}, at)
@@ -111,12 +120,13 @@ class _Writer:
                 form[kind] = self.named(blocks, f"{path}.{kind}")
         return form
 
-    def block(self, spec: Spec, path: str) -> dict[str, object]:
+    def block(self, spec: Spec, path: str, levels: str = "") -> dict[str, object]:
+        """`levels`: in place of the writer's."""
         form: dict[str, object] = {}
         for name, attribute in spec.attributes().items():
             if attribute.added and getattr(spec, name) == type(spec).model_fields[name].default:
                 continue
-            if attribute.digest in self.levels:
+            if attribute.digest in (levels or self.levels):
                 at = f"{path}.{name}"
                 form[name] = self.attribute(spec, name, attribute, at)
                 self.count(form[name], self.recipe.label(at))
@@ -166,6 +176,8 @@ def _deciding(recipe: Recipe) -> dict[str, set[str]]:
     """Data set -> its splits that decide weights: what stages read, and what is measured on where all splits together
     decide what columns, classes and choices mean."""
     found: dict[str, set[str]] = {stage.data: {"train"} for stage in recipe.stages if stage.reads_data}
+    for evaluation in deciding(recipe):
+        found.setdefault(evaluation.data, set()).add(evaluation.split)
     for evaluation in recipe.evaluations:
         if not _read_apart(recipe.model.task, recipe.data[evaluation.data]):
             found.setdefault(evaluation.data, set()).add(evaluation.split)

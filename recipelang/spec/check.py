@@ -24,6 +24,7 @@ from recipelang.spec.recipe import Checked, Claim, Outline, Recipe
 from recipelang.spec.requirements import check_listed, check_requires
 from recipelang.spec.scope import Definition
 from recipelang.spec.track import TrackSpec
+from recipelang.spec.watched import check_watched
 from recipelang.syntax import Parsed, parse, tree as t
 from recipelang.values.composite import POISON, Poison, StageRef, Symbol
 
@@ -115,6 +116,7 @@ class _Checker:
         lets: set[str] = set()
         blocks = (s for s in self.tree.statements if isinstance(s, t.Block))
         measured = frozenset(b.labels[0] for b in blocks if b.kind == "evaluate" and b.labels)
+        self.evaluator.evaluations = measured
         for statement in self.tree.statements:
             match statement:
                 case t.Param():
@@ -225,6 +227,7 @@ class _Checker:
         recipe = self._recipe(found, data, top)
         self._stage_references(recipe)
         self._data_labels(recipe)
+        check_watched(recipe, self.diagnostics)
         if not self.diagnostics.errors:
             check_listed(recipe, self.diagnostics)
         return recipe

@@ -51,6 +51,8 @@ class Evaluator(Scope):
     measured: Callable[[t.Path | t.Call], object] | None = None
     #: names whose definition could not be read: that was reported, their uses are silent
     unread: set[str] = field(default_factory=set)
+    #: names of the recipe's evaluations: `dev.f1` is the name of what one measures, where an attribute asks for that
+    evaluations: frozenset[str] = frozenset()
     _active: list[str] = field(default_factory=list)
     _chains: dict[str, int] = field(default_factory=dict)  # definitions that hang on each other, this one included
     _below: list[int] = field(default_factory=list)  # the longest chain met so far under each active definition
@@ -208,9 +210,10 @@ class Evaluator(Scope):
             return StageRef(expr.names[1])
         if len(expr.names) == 1:
             return Symbol(head)
-        if expr.text in METHODS:
+        if expr.text in METHODS or (len(expr.names) == 2 and head in self.evaluations):
             return Symbol(expr.text)
-        return self.unknown(expr)
+        near = closest(head, self.evaluations) if len(expr.names) == 2 else None
+        return self.unknown(expr, known=(f"{near}.{expr.names[1]}",) if near else ())
 
     def defines(self, path: t.Path) -> bool:
         """Whether it is a definition of a library, `alias.name`, and so nothing that claims measure."""

@@ -15,6 +15,8 @@ class Metric:
     least: float = 0.0
     #: the package that compares texts, for a metric of which the model writes some; empty: it writes nothing
     package: str = ""
+    #: whether the smaller of two values is the better one
+    falls: bool = False
 
 
 MEASURES: dict[str, Metric] = {
@@ -29,7 +31,7 @@ MEASURES: dict[str, Metric] = {
     "matthews": Metric("Matthews correlation of predicted and correct classes", True, -1.0),
     "pearson": Metric("linear correlation of predicted and correct numbers", True, -1.0),
     "spearman": Metric("rank correlation of predicted and correct numbers or scores", True, -1.0),
-    "mse": Metric("mean squared error of predicted numbers", False),
+    "mse": Metric("mean squared error of predicted numbers", False, falls=True),
     "mrr": Metric("mean reciprocal rank of the pair of each text among the pairs of all texts", True),
     "rouge1": Metric("single words that written and target text share (F-measure), mean", True, package="rouge-score"),
     "rouge2": Metric(
@@ -41,8 +43,8 @@ MEASURES: dict[str, Metric] = {
     "bleu": Metric(
         "BLEU of all written texts against the targets, as sacreBLEU computes it", True, package="sacrebleu"
     ),
-    "perplexity": Metric("exponential of the mean loss per token", False, 1.0),
-    "loss": Metric("mean loss", False),
+    "perplexity": Metric("exponential of the mean loss per token", False, 1.0, falls=True),
+    "loss": Metric("mean loss", False, falls=True),
 }
 
 #: every task -> what its `metrics` are when a recipe leaves them out

@@ -19,6 +19,7 @@ from recipelang.kinds.plain import (
     Boolean,
     ListOf,
     LocalFile,
+    MeasuredPath,
     Number,
     OneOf,
     OrNone,
@@ -91,6 +92,7 @@ BAD: dict[type[Kind], tuple[list[Any], list[str]]] = {
         ["magnitude", Chosen("wiggle", ()), Chosen("magnitude", ()), METHODS["magnitude"]],
         ['"magnitude"', "wiggle", "magnitude(scop = row)", "3", "sgd(momentum = 7)"],
     ),
+    MeasuredPath: (["f1", "", ".f1", "dev.", "dev..f1", "dev f1", 3, ("dev.f1",)], ["f1", '"f1"', "3", "[dev.f1]", "true", '"dev."']),
     Terms: ([(), ("logits",), (Term("wiggle"),), (Term("logits"), Term("logits"))], ["[]", "wiggle", '"logits"', "[logits, logits]"]),
     Kept: (["fp16", 1, None], ["fp16", "1", '"fp32"']),
     LayerNumbers: ([(), (2, 1), (-1,), [1], (0.5,)], ["[]", "[2, 1]", "[-1]", "1", "[0.5]"]),
@@ -181,7 +183,7 @@ def test_the_examples_are_good(kind: str, spec: type[Spec]) -> None:
 
 
 #: what does nothing, or is not all, without anything else
-_NOT_ALONE = (("group", "targets"), ("data", "shuffle_buffer"), ("export", "quantize"),
+_NOT_ALONE = (("group", "targets"), ("stage", "keep_best"), ("data", "shuffle_buffer"), ("export", "quantize"),
               ("shrink", "budget"), ("shrink", "chosen"), ("shrink", "latencies"), ("shrink", "every"))  # fmt: skip
 
 

@@ -59,6 +59,10 @@ BAD: list[tuple[str, str, dict[str, list[Any]]]] = [
         "label_smoothing": [-0.1, 1.5, NAN, "0.1"], "class_weights": [[0.0, 1.0], [-1.0, 1.0], [INF, 1.0], ["1", "2"], 3],
         "class_counts": [[0, 1], [-1, 1], [1], ["1", "2"], 3], "surplus": [1],
     }),
+    ("stages.0.best", "BestPlan", {
+        "evaluation": ["", "test", None, 3], "metric": ["", "beauty", "f1", None], "since": [0, -1, 12, "5", 0.5],
+        "every": [0, -6, 5, 12, "6"], "surplus": [1],
+    }),
     ("stages.0.learning_rate.0", "Segment", {
         "shape": ["wiggle", "", None], "start": [NAN, INF, "1"], "end": [-INF], "first": [-1, 13, 0.5], "last": [-1, "11"],
         "power": [0, -2], "cycles": [[0, 0], [5, 3], [-1], [99]], "ends": ["never"], "whole": [[3, 3], [4.0, 1.0]],

@@ -53,6 +53,7 @@ def whole() -> dict[str, Any]:
         "optimizer_args": {"betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0},
         "learning_rate": rate,
         "loss": {"label_smoothing": 0.1, "class_weights": [1.5, 0.75], "class_counts": [10, 20]},
+        "best": {"evaluation": "dev", "metric": "accuracy", "since": 5, "every": 6},
         "seed": 42,
         "prunes": [pruned, held],
         "distills": [distilled],
