@@ -37,7 +37,8 @@ def bound(example: str, kind: Kind) -> object:
     found = Diagnostics()
     source = Source("example", f"recipe 1\nit = {example}")
     (statement,) = parse(source, found).recipe.statements
-    evaluator = Evaluator(source, found, locals={"start": Time(), "end": Time(epochs=Fraction(10))})
+    stage = {"start": Time(), "end": Time(epochs=Fraction(10))}
+    evaluator = Evaluator(source, found, locals=stage, evaluations=frozenset({"dev"}))
     result = kind.read(evaluator.value(statement.value))
     assert list(found) == []
     return result
