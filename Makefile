@@ -12,7 +12,7 @@ LLM_COMPRESSOR := build/llm-compressor
 # without bytecode every process that the tests start would compile the package again
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test quick matrix test-deps fuzz faults misspelt contract device distributed llm-compressor check format grammar docs models evidence bench sizes picture clean
+.PHONY: help setup demo test quick matrix dist-check test-deps fuzz faults misspelt contract device distributed llm-compressor check format grammar docs models evidence bench sizes picture clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ quick: setup ## run the most important tests in a minute (tests/quick.py)
 
 matrix: setup ## every declared Python, the oldest and newest torch and transformers, as far as they are at hand (long)
 	$(BIN)/python -m tests.matrix
+
+dist-check: setup ## build wheel and sdist, install each into a clean environment and use it there (minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.dist_check
 
 fuzz: setup ## read random texts for a while (`make fuzz SECONDS=600`; a text that fails is kept), then other examples of every property
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)

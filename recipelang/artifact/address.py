@@ -10,7 +10,7 @@ from recipelang.source import RecipeError, fail
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_NAME = re.compile(rf"{_PART}(?:/{_PART})*")
+NAME = re.compile(rf"{_PART}(?:/{_PART})*")
 _HOST = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
     r"|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
@@ -65,7 +65,7 @@ def _oci(text: str, rest: str) -> Reference:
     name, colon, tag = path.partition(":")
     sound = (
         _HOST.fullmatch(host)
-        and _NAME.fullmatch(name)
+        and NAME.fullmatch(name)
         and (not colon or TAG.fullmatch(tag))
         and (not at or DIGEST.fullmatch(digest))
         and len(name) <= 255

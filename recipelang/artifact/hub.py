@@ -18,6 +18,7 @@ from recipelang.artifact.address import Reference
 from recipelang.artifact.contents import Artifact, not_the_same, unpack
 from recipelang.artifact.layout import published
 from recipelang.artifact.referrers import BUNDLE, MOST, STATEMENT, Referrer
+from recipelang.artifact.registry import MOST_NAMES
 from recipelang.source import fail
 from recipelang.source.words import limit_text
 from recipelang.storage.reading import Unreadable, open_regular, read_text
@@ -92,6 +93,13 @@ def pull(reference: Reference) -> tuple[Artifact, str]:
         return _read(reference.name, commit, titles.get(wanted.digest, SPEC_FILE), wanted.size)
 
     return unpack(data, "", fetch), commit
+
+
+def repositories(owner: str) -> list[str]:
+    """Model repositories of an owner whose names can be those of recipes, by name."""
+    with _told(owner):
+        found = [str(each.id) for each in _api().list_models(author=owner, limit=MOST_NAMES)]
+    return sorted(name for name in found if name.startswith(f"{owner}/"))
 
 
 def push(artifact: Artifact, reference: Reference, tag: str, card: str) -> bool:

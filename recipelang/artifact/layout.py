@@ -122,6 +122,12 @@ def read_layout(folder: Path, tag: str = "") -> Artifact:
     return unpack(data, digests[0], lambda d: _read(folder, _blob(folder, d.digest), d.size))
 
 
+def versions(folder: Path) -> list[str]:
+    """Tags of the recipes in a layout, or digests where they have none; each recipe once, in the order of the index."""
+    found = {entry.digest: _tag(entry) or entry.digest for entry in _entries(folder) if _is_recipe(entry)}
+    return list(found.values())
+
+
 def published(where: str, version: str) -> RecipeError:
     return fail(
         "E124",

@@ -7,23 +7,46 @@ followed without them, and uploads do not leave the host.
 from __future__ import annotations
 
 import re
+from typing import Annotated
 from urllib.parse import urlencode, urljoin, urlsplit
 
+from pydantic import Field
+
 from recipelang.artifact import manifest as m
-from recipelang.artifact.address import DIGEST, Reference
+from recipelang.artifact.address import DIGEST, NAME, TAG, Reference
 from recipelang.artifact.contents import Artifact, not_the_same, unpack
 from recipelang.artifact.http import Answer, Http
 from recipelang.artifact.layout import published
 from recipelang.artifact.logins import Tokens, denied
 from recipelang.artifact.referrers import BUNDLE, MOST, STATEMENT, Referrer, read_referrer, write_referrer
 from recipelang.source import RecipeError, fail
+from recipelang.storage.forms import OpenForm
 
 _REDIRECTS = 5
 _MAX_ERROR = 64 * 1024
 #: of a list in pages, the next one (RFC 8288); in so much of the header
 _NEXT, _MAX_LINK = re.compile(r'<([^<>]{1,2000})>\s*;[^,<]*\brel="?next\b'), 8 * 1024
 
+#: tags of a repository, or repositories of a registry, that are asked for
+MOST_NAMES = 1_000
+
 _LIST = "the list of what speaks of it"
+
+
+class Tags(OpenForm):
+    tags: Annotated[list[str], Field(max_length=10_000)] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        return [tag for tag in self.tags or () if TAG.fullmatch(tag)]
+
+
+class Repositories(OpenForm):
+    repositories: Annotated[list[str], Field(max_length=10_000)]
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name in self.repositories if NAME.fullmatch(name)]
 
 
 class Registry:
@@ -48,6 +71,30 @@ class Registry:
             raise self._missing(wanted or version)
         return unpack(data, wanted, self.blob)
 
+    def tags(self) -> list[str] | None:
+        """Of this repository; none where there is no such repository."""
+        return self._names(f"{self.base}/tags/list", Tags, "")
+
+    def repositories(self) -> list[str] | None:
+        """Of the whole registry; none where it does not list them, as large ones do not."""
+        base = self.base.removesuffix(f"/{self.name}")
+        return self._names(f"{base}/_catalog?n={MOST_NAMES}", Repositories, "registry:catalog:*")
+
+    def _names(self, url: str, form: type[Tags] | type[Repositories], scope: str) -> list[str] | None:
+        """A list in pages, up to `MOST_NAMES`."""
+        found: list[str] = []
+        while True:
+            answer = self._get(url, {}, m.MAX_MANIFEST, scope)
+            if answer.status in (404, 405):
+                return None
+            if answer.status != 200:
+                raise self._failed(answer, "its list")
+            found += m.sound(answer.body, form, "the list of names").names
+            link = _NEXT.search(answer.headers.get("link", "")[:_MAX_LINK])
+            if link is None or len(found) >= MOST_NAMES:
+                return found[:MOST_NAMES]
+            url = self._on_this_host(self._joined(url, link[1]), "the list read on")
+
     def blob(self, wanted: m.Descriptor) -> bytes:
         answer = self._get(f"{self.base}/blobs/{wanted.digest}", {}, wanted.size)
         if answer.status != 200:
@@ -65,9 +112,9 @@ class Registry:
             raise not_the_same("the manifest", said, m.sha256(answer.body))
         return answer.body
 
-    def _get(self, url: str, headers: dict[str, str], limit: int) -> Answer:
+    def _get(self, url: str, headers: dict[str, str], limit: int, scope: str = "") -> Answer:
         """Follow redirects without a token; every address on the way is judged."""
-        answer = self._send("GET", url, headers, limit=limit, resume="/blobs/" in url)
+        answer = self._send("GET", url, headers, limit=limit, resume="/blobs/" in url, scope=scope)
         for _ in range(_REDIRECTS):
             if answer.status not in (301, 302, 303, 307, 308):
                 return answer
@@ -174,9 +221,10 @@ class Registry:
         limit: int,
         push: bool = False,
         resume: bool = False,
+        scope: str = "",
     ) -> Answer:
-        """With the token for it; asks for one when the registry does, once."""
-        scope = f"repository:{self.name}:{'pull,push' if push else 'pull'}"
+        """With the token for it; asks for one when the registry does, once. `scope`: of another thing than this name."""
+        scope = scope or f"repository:{self.name}:{'pull,push' if push else 'pull'}"
         known = self.tokens.kept.get(scope)
         shown = {"Authorization": known} if known else {}
         answer = self.http.send(method, url, {**headers, **shown}, body, limit=limit, resume=resume)

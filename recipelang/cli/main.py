@@ -88,6 +88,7 @@ COMMANDS = {
     "verify": ("verify", "Verify the files, signature and weights of a run."),
     "sign": ("sign", "Sign a run or a published recipe."),
     "explain": ("explain", "Explain a code or a word of the language."),
+    "index": ("index", "List the recipes of a folder, registry or the Hub."),
     "library": ("library", "List the recipes that come with recipelang."),
     "lsp": ("lsp", "Serve an editor while you write recipes."),
 }

@@ -40,7 +40,11 @@ def entries() -> list[Entry]:
 
 
 def _entry(name: str) -> Entry:
-    source = bundled(name)
+    return described(name, bundled(name))
+
+
+def described(name: str, source: Source) -> Entry:
+    """What a text says of itself; its task, where it builds on others, is what comes out of all of them."""
     tree = parse(source, Diagnostics()).recipe
     assert tree is not None
     docs = (tree.doc, *(s.doc for s in tree.statements if not isinstance(s, t.Param | t.Let)), _changed(tree, source))

@@ -42,12 +42,14 @@ code{{font:13px ui-monospace,"DejaVu Sans Mono",monospace;overflow-wrap:break-wo
 """
 
 
-def page(title: str, *parts: str) -> str:
-    """The whole document. `parts` are HTML already."""
+def page(title: str, *parts: str, scripts: str = "") -> str:
+    """The whole document. `parts` are HTML already. `scripts`: digests of those that may run; no other does."""
+    allowed = f"; script-src {scripts}" if scripts else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'"
+        f'{allowed}">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n"
         f"<body><main>\n{chr(10).join(p for p in parts if p)}\n</main></body></html>\n"
     )

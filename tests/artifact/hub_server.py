@@ -77,6 +77,8 @@ class Hub:
             return to.say(200, json.dumps({"url": f"{self.address}/{name}"}).encode())
         if path == "api/validate-yaml":
             return to.say(200, b'{"errors": [], "warnings": []}')
+        if path == "api/models":
+            return to.say(200, json.dumps([{"id": name} for name in self.repos]).encode())
         if parts[0] == "api" and parts[1] in ("models", "datasets"):
             return self.api(to, "/".join(parts[2:4]), parts[4:], body)
         if len(parts) > 4 and "resolve" in parts:
