@@ -143,6 +143,8 @@ class Course:
             more["layer_sparsity"] = self.position.layer_sparsity
         if self.position.best:
             more["best"] = {name: best.model_dump() for name, best in self.position.best.items()}
+        if self.position.stopped:
+            more["stopped"] = self.position.stopped
         if self.position.fp16:
             more["fp16"] = {name: scaled.model_dump() for name, scaled in self.position.fp16.items()}
         if self.position.streams:

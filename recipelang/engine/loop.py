@@ -50,14 +50,16 @@ def train(
     shuffle: bool,
     order_seed: int,
     until: int,
-    after_step: Callable[[Watch, bool], object],
+    after_step: Callable[[Watch, bool], bool],
+    over: bool = False,
     by_length: bool = False,
     on_lack: Callable[[Watch], object] = lambda watch: None,
     loss_of: ModelLoss = MODEL_LOSS,
 ) -> None:
     """Steps `state.step..until-1`, then `END` when the stage is whole.
 
-    `after_step(watch, due)` is called after every step; `due` says that a checkpoint is. `on_lack(watch)` is called where
+    `after_step(watch, due)` is called after every step, and says whether the stage is over before its last one, as `over`
+    does of a stage that goes on from there; `due` says that a checkpoint is. `on_lack(watch)` is called where
     the batch of the next step cannot be had, before that ends the stage. Nothing here waits for the
     device: it asks the `watch` for losses when it wants them.
     """
@@ -105,8 +107,9 @@ def train(
             due = _due(stage, state.step, time.monotonic() - saved)
             if due:
                 saved = time.monotonic()
-            after_step(watch, due)
-        if state.step == stage.steps:
+            if over := after_step(watch, due):
+                break
+        if over or state.step == stage.steps:
             fire(Event.END, modifiers, state)
 
 

@@ -107,6 +107,13 @@ class Best(Form):
     value: Measured
 
 
+class Wait(Form):
+    """Of a stage that may stop early: the best value so far, and measurements since then."""
+
+    value: Measured
+    count: Count = 0
+
+
 class Position(Form, frozen=False):
     """Where the run goes on: the next step of a stage, and what was measured until then."""
 
@@ -139,6 +146,8 @@ class Position(Form, frozen=False):
     stream: StreamPosition | None = Field(default=None, description="inside a stage that reads one")
     fp16: dict[str, Scaled] = Field(default={}, description="stage -> the scale of its loss")
     best: dict[str, Best] = Field(default={}, description="stages that keep their best weights -> when they were those")
+    waits: dict[str, Wait] = Field(default={}, description="stages that may stop early -> what they wait for")
+    stopped: dict[str, Some] = Field(default={}, description="stages that stopped early -> after how many steps")
     streams: dict[str, StreamRead] = Field(default={}, description="stage -> what it has read so far")
 
 
@@ -177,6 +186,17 @@ def misplaced(position: Position, plan: Plan) -> str | None:
         done = position.step if kept is here else plan.until(kept) if kept is not None else 0
         if kept is None or kept.best is None or kept.best.path != best.path or not kept.best.since <= best.step <= done:
             return f"it names weights of stage `{name[:80]}` that no measurement chose"
+    for name in (*position.waits, *position.stopped):
+        kept = next((s for s in plan.stages[: position.stage + 1] if s.name == name and s.stop is not None), None)
+        after = position.stopped.get(name)
+        if kept is None or kept.stop is None or position.waits.get(name) is None:
+            return f"it says that stage `{name[:80]}` waits, which the plan does not"
+        if (after is not None) != (position.waits[name].count >= kept.stop.patience):
+            return f"stage `{name[:80]}` has not waited as long as it says"
+        if after is not None and (
+            after not in kept.stop.counted(kept.steps) or (kept is here and after != position.step)
+        ):
+            return f"stage `{name[:80]}` cannot have stopped after step {after:,}"
     if not position.sessions:
         return "it does not record which version wrote it"
     return None

@@ -65,6 +65,7 @@ class RecordForm(OpenForm):
     layer_sparsity: dict[str, dict[str, Share]] = {}
     fp16: dict[str, Scaled] = {}
     best: dict[str, Best] = {}
+    stopped: dict[str, Some] = {}
     streams: dict[str, StreamRead] = {}
     claims: list[ClaimForm] = []
     exports: dict[str, ExportedForm] = {}

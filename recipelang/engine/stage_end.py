@@ -73,7 +73,7 @@ def make_up_inside(run: Course, stage: StagePlan) -> None:
 def inside(run: Course, stage: StagePlan, step: int, until: int) -> list[EvaluatePlan]:
     """What is evaluated after so many steps of a stage; after the last one, what decides which weights it leaves."""
     if step >= until:
-        return [e for e in run.plan.evaluations if judges(stage, e, step)]
+        return [e for e in run.plan.evaluations if judges(stage.best, e, step)]
     every = ((e, e.every.get(stage.name)) for e in run.plan.evaluations)
     return [e for e, n in every if n and step % n == 0]
 

@@ -88,12 +88,14 @@ def _steps(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None) -> f
     began = time.monotonic()
     run.reporter.stage_started(stage, until, state.step)
 
-    def after_step(watch: Watch, due: bool) -> None:
+    def after_step(watch: Watch, due: bool) -> bool:
         run.check_place()
         measured, last = inside(run, stage, state.step, until), state.step == until
         stop, due, seen = watch.agree(run.stop.received or 0, due and not last, now=bool(measured) or last)
         _told(run, stage, seen)
         stop = (measure_inside(run, stage, state.step, measured) if measured else 0) or stop
+        over = stage.name in run.position.stopped
+        last = last or over
         if processes.world() == 1:  # nobody has to agree
             stop = run.stop.received or 0
         _note_read(run, stage, features, state.step)
@@ -105,6 +107,7 @@ def _steps(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None) -> f
                 run.writing = checkpoint.begin(*kept)
         elif run.writing is not None and run.writing.failed:
             run.kept()
+        return over
 
     def keeping(watch: Watch, stop: int = 0, due: bool = True) -> tuple[Any, ...]:
         """What a checkpoint of the steps until here is made of."""
@@ -121,6 +124,7 @@ def _steps(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None) -> f
         run.clock.part(f"stage {stage.name}"),
     ):
         make_up_inside(run, stage)
+        over = stage.name in run.position.stopped
         train(
             stage,
             state,
@@ -130,8 +134,9 @@ def _steps(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None) -> f
             run.autocast(stage.precision),
             shuffle=data.shuffle,
             order_seed=order_seed(stage, data),
-            until=until,
+            until=state.step if over else until,
             after_step=after_step,
+            over=over,
             by_length=data.group_by_length,
             loss_of=loss_of(stage.loss, run.task),
             on_lack=lambda watch: checkpoint.save(*keeping(watch)) if state.step > run.position.step else None,

@@ -23,7 +23,7 @@ from recipelang.planning.loss_plan import LossPlan
 from recipelang.planning.plan_form import Finite, Frozen
 from recipelang.planning.prune_plan import PrunePlan
 from recipelang.planning.shrink_plan import ShrinkPlan
-from recipelang.planning.watch_plan import BestPlan
+from recipelang.planning.watch_plan import StopPlan, WatchPlan
 from recipelang.schedules.shapes import SHAPES
 from recipelang.source.words import an
 from recipelang.spec.metrics import MEASURES, TASKS
@@ -221,7 +221,8 @@ class StagePlan(Frozen):
     learning_rate: tuple[Segment, ...]
     clip: Annotated[Finite, Field(gt=0)] | None = 1.0
     loss: LossPlan | None = Field(default=None, description="none: the model's own")
-    best: BestPlan | None = Field(default=None, description="none: the stage ends with its last weights")
+    best: WatchPlan | None = Field(default=None, description="none: the stage ends with its last weights")
+    stop: StopPlan | None = Field(default=None, description="when the stage ends before its last step")
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     data: str = ""
     seed: Count
@@ -264,8 +265,8 @@ class StagePlan(Frozen):
                 raise ValueError(f"`events` of `{prune.name[:80]}` come after the end of the stage")
         if any(f.until is not None and f.until > self.steps for f in self.freezes):
             raise ValueError("`until` comes after the end of the stage")
-        if self.best is not None and not self.best.counted(self.steps):
-            raise ValueError("`best` counts nothing before the end of the stage: `since`, `every`")
+        if not all(watch.counted(self.steps) for watch in self.watches):
+            raise ValueError("`best` or `stop` counts nothing before the end of the stage: `since`, `every`")
         rounds = [s.step for s in self.shrinks if s.step is not None]
         if len(rounds) < len(self.shrinks) and self.mode == "train":
             raise ValueError("`shrinks` of a stage that trains have no step")
@@ -278,6 +279,11 @@ class StagePlan(Frozen):
         for group in self.groups:
             if group.learning_rate is not None:
                 yield "learning_rate", group.learning_rate
+
+    @property
+    def watches(self) -> tuple[WatchPlan, ...]:
+        """What is measured to decide which weights the stage leaves."""
+        return tuple(watch for watch in (self.best, self.stop) if watch is not None)
 
     def shrunk(self, done: int) -> tuple[ShrinkPlan, ...]:
         """What has made the model smaller after so many steps; of a one-shot stage it is all or nothing."""
@@ -378,10 +384,9 @@ class Plan(Frozen):
                 raise ValueError(f"stage `{stage.name[:80]}` weighs classes that the model does not have")
         measured = {(e.name, s, n, m) for e in self.evaluations for s, n in e.every.items() for m in e.metrics}
         for stage in self.stages:
-            if (b := stage.best) and (b.evaluation, stage.name, b.every, b.metric) not in measured:
-                raise ValueError(
-                    f"stage `{stage.name[:80]}` keeps what is not measured: `evaluation`, `metric`, `every`"
-                )
+            for w in stage.watches:
+                if (w.evaluation, stage.name, w.every, w.metric) not in measured:
+                    raise ValueError(f"stage `{stage.name[:80]}` is not measured so: `evaluation`, `metric`, `every`")
         for evaluation in self.evaluations:
             if evaluation.split not in splits.get(evaluation.data, ()):
                 raise ValueError(f"evaluation `{evaluation.name[:80]}` reads data that the plan does not have")

@@ -560,6 +560,34 @@ class StageSpec(Spec):
             added=True,
         ),
     ] = None
+    stop_early: Annotated[
+        str | None,
+        Attr(
+            MeasuredPath(),
+            "metric that ends the stage when it no longer improves, measured `every` so often by its evaluation once the "
+            "target is reached; schedules stay as planned",
+            example="dev.f1",
+            added=True,
+        ),
+    ] = None
+    patience: Annotated[
+        int,
+        Attr(
+            Number(1, whole=True),
+            "with `stop_early`, measurements in a row without improvement after which the stage ends",
+            example="5",
+            added=True,
+        ),
+    ] = 3
+    min_delta: Annotated[
+        Fraction,
+        Attr(
+            Number(0),
+            "with `stop_early`, what a value must exceed the best one by to be an improvement, as in `0.1%` of `f1`",
+            example="0.1%",
+            added=True,
+        ),
+    ] = Fraction(0)
     precision: Annotated[
         str,
         Attr(
@@ -644,6 +672,10 @@ class StageSpec(Spec):
         if self.compat and (name := _ends_after(self)):
             message = "`ends = after` and `compat` cannot be combined"
             raise conflict(name, message, "remove `ends`: with `compat` the rate follows that tool's clock")
+        for name in ("patience", "min_delta") if self.stop_early is None and not one_shot else ():
+            if getattr(self, name) != type(self).model_fields[name].default:
+                help = "add `stop_early = dev.f1`, or remove it"
+                raise conflict(name, f"`{name}` has no effect without `stop_early`", help)
         if not one_shot:
             self._in_rounds()
             return self
@@ -694,6 +726,9 @@ _OF_TRAINING = (
     "label_smoothing",
     "class_weights",
     "keep_best",
+    "stop_early",
+    "patience",
+    "min_delta",
     "checkpoint_every",
     "keep",
     "compile",

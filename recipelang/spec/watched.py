@@ -16,6 +16,8 @@ def watched(stage: StageSpec) -> Iterator[tuple[str, str]]:
     """Each attribute of a stage that names a measured path, and the path."""
     if stage.keep_best is not None:
         yield "keep_best", stage.keep_best
+    if stage.stop_early is not None:
+        yield "stop_early", stage.stop_early
 
 
 def deciding(recipe: Recipe) -> tuple[EvaluateSpec, ...]:

@@ -59,9 +59,13 @@ BAD: list[tuple[str, str, dict[str, list[Any]]]] = [
         "label_smoothing": [-0.1, 1.5, NAN, "0.1"], "class_weights": [[0.0, 1.0], [-1.0, 1.0], [INF, 1.0], ["1", "2"], 3],
         "class_counts": [[0, 1], [-1, 1], [1], ["1", "2"], 3], "surplus": [1],
     }),
-    ("stages.0.best", "BestPlan", {
+    ("stages.0.best", "WatchPlan", {
         "evaluation": ["", "test", None, 3], "metric": ["", "beauty", "f1", None], "since": [0, -1, 12, "5", 0.5],
         "every": [0, -6, 5, 12, "6"], "surplus": [1],
+    }),
+    ("stages.0.stop", "StopPlan", {
+        "evaluation": ["", "test", 3], "metric": ["", "f1"], "since": [0, 12], "every": [0, 5, 12], "patience": [0, -1, "3", 0.5],
+        "min_delta": [-0.1, NAN, INF, "0"],
     }),
     ("stages.0.learning_rate.0", "Segment", {
         "shape": ["wiggle", "", None], "start": [NAN, INF, "1"], "end": [-INF], "first": [-1, 13, 0.5], "last": [-1, "11"],

@@ -54,6 +54,7 @@ def whole() -> dict[str, Any]:
         "learning_rate": rate,
         "loss": {"label_smoothing": 0.1, "class_weights": [1.5, 0.75], "class_counts": [10, 20]},
         "best": {"evaluation": "dev", "metric": "accuracy", "since": 5, "every": 6},
+        "stop": {"evaluation": "dev", "metric": "accuracy", "since": 5, "every": 6, "patience": 3, "min_delta": 0.001},
         "seed": 42,
         "prunes": [pruned, held],
         "distills": [distilled],
