@@ -49,6 +49,8 @@ decoder. Methods that need steps are refused in one-shot stages; `wanda`, `spars
 Only these three look at inputs, which `owl` needs: the others have no such scope (`E022`).
 
 """
+#: where the part of `tests.contract.shrinks` begins
+SHRINKING = "\n## Shrinking\n"
 COLUMNS = ("method", "pattern", "scope", "exact", "resumed", "copies", "shards", "refused, or why it is so")
 SHOT_COLUMNS = ("method", "pattern", "scope", "exact", "refused, or why it is so")
 
@@ -114,20 +116,26 @@ def line(
         f"`{it.method}`",
         f"`{it.pattern}`",
         f"`{it.scope}`" if it.scope else "",
-        _yes(exact),
-        *(() if it.one_shot else (_yes(resumed), *spread)),
+        yes(exact),
+        *(() if it.one_shot else (yes(resumed), *spread)),
         why,
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def page(training: list[str], one_shot: list[str]) -> str:
-    return HEAD + _table(COLUMNS, training) + IN_ONE_SHOT + _table(SHOT_COLUMNS, one_shot)
+def page(training: list[str], one_shot: list[str], shrinking: str) -> str:
+    """`shrinking`: the part of `tests.contract.shrinks`, as it is on the page."""
+    return HEAD + table(COLUMNS, training) + IN_ONE_SHOT + table(SHOT_COLUMNS, one_shot) + shrinking
+
+
+def shrinking_on_the_page() -> str:
+    found = PAGE.read_text("utf-8").partition(SHRINKING)
+    return found[1] + found[2]
 
 
 def lines_on_the_page() -> dict[Combination, str]:
     """Of every combination that the page has, its line."""
-    training, _, one_shot = PAGE.read_text("utf-8").partition(IN_ONE_SHOT)
+    training, _, one_shot = PAGE.read_text("utf-8").partition(SHRINKING)[0].partition(IN_ONE_SHOT)
     return {
         Combination(*(cell.strip("|` ") for cell in row.split(" | ")[:3]), shot): row
         for shot, text in ((False, training), (True, one_shot))
@@ -142,9 +150,9 @@ def spread_on_the_page() -> dict[Combination, tuple[str, str]]:
     return {it: (row[5], row[6]) for it, row in rows if row[3] == "yes"}
 
 
-def _table(columns: tuple[str, ...], lines: list[str]) -> str:
+def table(columns: tuple[str, ...], lines: list[str]) -> str:
     return "\n".join([f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}", *lines]) + "\n"
 
 
-def _yes(kept: bool) -> str:
+def yes(kept: bool) -> str:
     return "yes" if kept else "-"

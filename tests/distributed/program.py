@@ -14,7 +14,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable
-from itertools import cycle
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ from recipelang.spec.claims import judge
 from recipelang.spec.effective import effective
 from recipelang.tasks import task_of
 from tests.conftest import RECIPE as TINY
+from tests.contract import shrinks
 from tests.contract.table import Combination, combinations, usual
 from tests.contract.test_contract import RAMP, RECIPE as CONTRACT, recipe, refused
 from tests.model_configs import walk_here
@@ -511,7 +512,42 @@ def the_whole_contract(folder: Path) -> None:
                 assert shards and error.diagnostics[0].code == "E055", error
 
 
-ON_DEMAND = {the_whole_contract.__name__: the_whole_contract}
+def the_whole_contract_of_shrink(folder: Path) -> None:
+    """As above, of rows; `units.json` says which units stay."""
+    units: dict[str, object] = {}
+    with pytest.MonkeyPatch.context() as here:
+        walk_here(here)
+        for names, how in product(json.loads((folder / "rows.json").read_text()), shrinks.HOW):
+            row = shrinks.Row(*names)
+            path = folder / f"{row} {how} whole.recipe"
+            if processes.main():
+                shrinks.recipe(folder, row, how)
+            processes.wait()
+            with shrinks.watched(units.setdefault(f"{row} {how}", [])):
+                run(path, folder / f"copies {row} {how}")
+    assert len({json.dumps(one) for one in processes.each(json.loads(json.dumps(units)))}) == 1
+    if processes.main():
+        (folder / "units.json").write_text(json.dumps(units))
+
+
+def shards_are_not_shrunk(folder: Path) -> None:
+    path = folder / "shrunk.recipe"
+    if processes.main():
+        text = CONTRACT.format(method="movement", pattern="unstructured", sparsity=RAMP)
+        path.write_text(
+            text.partition("  prune ")[0] + "  shrink body { axes = [ffn -> 50%], rounds = 2 }\n}\n", "utf-8"
+        )
+    processes.wait()
+    try:
+        run(path, folder / "shrunk", shards=True)
+    except RecipeError as error:
+        (found,) = error.diagnostics
+        assert found.code == "E055" and "does not shrink a sharded model" in found.message, error
+    else:
+        raise AssertionError("a sharded model was shrunk")
+
+
+ON_DEMAND = {f.__name__: f for f in (the_whole_contract, the_whole_contract_of_shrink)}
 SCENARIOS = {
     f.__name__: f
     for f in (
@@ -527,6 +563,7 @@ SCENARIOS = {
         shards_read_by_rows_are_those_of_the_whole_model,
         every_task_is_measured_as_by_one_process,
         what_is_not_there_is_refused_everywhere,
+        shards_are_not_shrunk,
         a_loop_of_ones_own_with_shards,
         a_loop_of_ones_own_shares_gradients_of_samples,
     )

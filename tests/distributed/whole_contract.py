@@ -6,6 +6,7 @@ the positions is the same. Exit code 1 where a count differs, less than 99.9 % a
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cli.command import ROOT, environment
+from tests.contract import shrinks
+from tests.contract.shrinks import Row
 from tests.contract.table import Combination, combinations, spread_on_the_page
 from tests.contract.test_contract import recipe, refused
 from tests.train.steps import run
@@ -55,11 +58,30 @@ def _cell(folder: Path, kind: str, it: Combination) -> str:
     return "yes"
 
 
+def shrunk(folder: Path, chosen: Sequence[Row]) -> dict[Row, str]:
+    """Of rows of `shrink` the cell of copies, in a folder with `shrinks.make_models`; an `AssertionError` as above."""
+    tried = [row for row in chosen if not refused(shrinks.recipe(folder, row, "at once"))]
+    (folder / "rows.json").write_text(json.dumps([(row.model, row.axes, row.by) for row in tried]))
+    command = [*LAUNCH, "-m", "tests.distributed.program", str(folder), "the_whole_contract_of_shrink"]
+    subprocess.run(command, cwd=ROOT, env=environment(), check=True)
+    assert "ok" in (folder / "results.json").read_text(), (folder / "results.json").read_text()
+    both = json.loads((folder / "units.json").read_text())
+    for row, how in itertools.product(tried, shrinks.HOW):
+        with shrinks.watched(one := []):
+            run(shrinks.recipe(folder, row, how), folder / f"one {row} {how}")
+        assert json.loads(json.dumps(one)) == both[f"{row} {how}"], f"{row} {how}: other units stay"
+        print(f"copies {row} {how}: the same units", flush=True)
+    return dict.fromkeys(tried, "yes")
+
+
 def main() -> int:
     page, here = spread_on_the_page(), measured(combinations())
     for it in sorted(page.keys() | here.keys(), key=str):
         if page.get(it) != here.get(it):
             print(f"{it}: the page has {page.get(it)}, two processes {here.get(it)}")
+    with tempfile.TemporaryDirectory() as name:
+        shrinks.make_models(Path(name))
+        shrunk(Path(name), shrinks.rows())
     return 1 if page != here else 0
 
 
