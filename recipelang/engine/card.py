@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from recipelang.engine import speeds
-from recipelang.engine.run_record import EMPTY, claimed_on, emptied, measured_on, told_of_shrinking
+from recipelang.engine.run_record import EMPTY, claimed_on, emptied, layers_of, measured_on, told_of_shrinking
 from recipelang.engine.statement import STATEMENT, read_origin
 from recipelang.kinds.formats import FORMATS
 from recipelang.planning.sliced import by_block, targets_left
@@ -49,7 +49,7 @@ def card(plan: Plan, record: Mapping[str, Any], out: Path) -> str:
     lines.append(f"Pruned from {markdown_code(_base(plan, origin))} with recipelang; the recipe is in `recipe/`.")
     for stage in plan.stages:
         for rounds in by_block(stage):
-            layers = record.get("layers_kept", {}).get(f"{stage.name}.{rounds[0].name}", ())
+            layers = layers_of(record.get("layers_kept", {}), f"{stage.name}.{rounds[0].name}")
             lines += ["", f"Made smaller: {markdown(told_of_shrinking(rounds, layers))}."]
     if plan.rehearsal:
         lines += ["", f"**A rehearsal: the run was limited to {first_n(plan.rehearsal, 'step')} of every stage.**"]

@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from recipelang import processes
-from recipelang.engine.roles import layer_of, stacks_of
+from recipelang.engine.places import Places
+from recipelang.engine.roles import stacks_of
 from recipelang.engine.worth import Read, Rows, Worth, passed, worth_of
 from recipelang.planning.remembered import note_of, trim
 from recipelang.planning.shrink_plan import ShrinkPlan
@@ -120,11 +121,13 @@ def _recalled(
 
 
 def places_of(model: nn.Module, plan: ShrinkPlan, axis: str) -> set[str]:
-    """The layers that have units of an axis of their own; the empty place for units of all layers, and for layers."""
-    if axis in ("layers", "hidden"):
+    """The layers, or what else (`Places`), that have units of an axis of their own; the empty place for units of all layers, and for layers."""
+    if axis == "layers":
+        return {*plan.stacks}
+    if axis == "hidden":
         return {""}
-    stacks = list(stacks_of(model))
-    return {layer_of(r.name, stacks) for r in plan.reshapes for c in r.cuts if c.axis == axis}
+    places = Places.of(plan, list(stacks_of(model)))
+    return {places.place(axis, r.name) for r in plan.reshapes for c in r.cuts if c.axis == axis}
 
 
 def _units(plan: ShrinkPlan, axis: str) -> int:

@@ -137,7 +137,8 @@ class Position(Form, frozen=False):
         default={}, description="of `shrink` blocks, as `stage.block`, the axes ranked by scores of an earlier pass"
     )
     layers_kept: dict[str, list[Count]] = Field(
-        default={}, description="of `shrink` blocks, as `stage.block`, the layers that are left"
+        default={},
+        description="of `shrink` blocks, as `stage.block`, or `stage.block.encoder`, the layers that are left",
     )
     sessions: list[Session] = []
     unmeasured: list[str] = Field(

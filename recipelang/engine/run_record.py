@@ -141,10 +141,22 @@ def warn_of_emptied(names: Sequence[str], shares: Mapping[str, float]) -> Diagno
     return found
 
 
-def told_of_shrinking(rounds: Sequence[ShrinkPlan], layers: Sequence[int]) -> str:
+def place_of_layers(place: str, word: str) -> str:
+    """Where a record has the layers that a block left: `slim.body`, or `slim.body.encoder` of one of two stacks."""
+    return f"{place}.{word}" if word else place
+
+
+def layers_of(record: Mapping[str, Sequence[int]], place: str) -> dict[str, Sequence[int]]:
+    """The layers that a block at a place has left, by `encoder` and `decoder`, or by no word where there is one stack."""
+    places = {word: place_of_layers(place, word) for word in ("", "encoder", "decoder")}
+    return {word: record[name] for word, name in places.items() if name in record}
+
+
+def told_of_shrinking(rounds: Sequence[ShrinkPlan], layers: Mapping[str, Sequence[int]]) -> str:
     """`shrink body: ffn 1,536 -> 768, layers 6 -> 4 (0, 1, 3, 5 stay); 22,713,216 -> 14,000,000 parameters`."""
     shorter = any(plan.to("layers") for plan in rounds)
-    kept = f" ({listed([*map(str, layers)], 16, mark='')} stay)" if shorter else ""  # the last of the sizes
+    each = [f"{word} {listed([*map(str, n)], 16, mark='')}".lstrip() for word, n in layers.items()]
+    kept = f" ({'; '.join(each)} stay)" if shorter else ""  # the last of the sizes
     before, after = rounds[0].parameters[0], rounds[-1].parameters[1]
     times = f" in {len(rounds)} rounds" if len(rounds) > 1 else ""
     return f"shrink {rounds[0].name}: {told_of_all(rounds)}{kept}{times}; {before:,} -> {after:,} parameters"

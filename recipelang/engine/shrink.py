@@ -5,6 +5,7 @@ Which units those are, `engine.worth` says.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +17,12 @@ from torch import Tensor, nn
 from recipelang import processes
 from recipelang.engine.cuts import taken
 from recipelang.engine.depth import alike, made_anew
+from recipelang.engine.places import Places
 from recipelang.engine.roles import layer_of, stacks_of
 from recipelang.engine.routed import can_be_seen, unreached
 from recipelang.engine.worth import Worth
 from recipelang.kinds.sizes import RANKINGS
-from recipelang.planning.layers import config_with_layers, renumbered
+from recipelang.planning.layers import Keep, config_with_layers, renumbered
 from recipelang.planning.shrink_plan import CutPlan, ShrinkPlan
 from recipelang.pruning.masks import Masks
 from recipelang.source import RecipeError, fail
@@ -32,22 +34,25 @@ class Left:
 
     plan: ShrinkPlan
     units: Mapping[tuple[str, str], Tensor]  # axis and layer -> the units that stay, in order
-    layers: tuple[int, ...]  # by their numbers in the larger model
+    keep: Keep  # the layers of each stack that stay, by their numbers in the larger model
     stacks: Sequence[str]
     names: Mapping[str, str]  # as `_canonical`
     unreached: Sequence[str] = ()  # experts that no token of the data was sent to
 
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Those of the only stack, or of the encoder."""
+        return next(iter(self.keep.values()))
+
     def renamed(self, name: str) -> str | None:
         """A parameter's name in the smaller model, none where its layer is gone."""
-        gone = self.plan.to("layers") is not None
-        return renumbered(name, self.stacks, {"": self.layers}) if gone else name
+        return renumbered(name, self.stacks, self.keep) if self.plan.to("layers") else name
 
     def taken(self, name: str, tensor: Tensor) -> Tensor:
         """What stays of a tensor that has the shape of a parameter."""
-        own = self.names.get(name, name)
+        own, places = self.names.get(name, name), Places.of(self.plan, self.stacks)
         for cut in next((r.cuts for r in self.plan.reshapes if r.name == own), ()):
-            where = "" if cut.axis == "hidden" else layer_of(own, self.stacks)
-            tensor = taken(tensor, cut, self.units[cut.axis, where])
+            tensor = taken(tensor, cut, self.units[cut.axis, places.place(cut.axis, own)])
         return tensor
 
     def buffer(self, name: str, table: Tensor, shape: Sequence[int]) -> Tensor:
@@ -58,28 +63,48 @@ class Left:
         return table
 
 
-def choose(model: nn.Module, plan: ShrinkPlan, worth: Worth) -> Left:
-    """Which units and layers stay, by what they are worth."""
+def choose(model: nn.Module, plan: ShrinkPlan, worth: Worth, protected: Keep | None = None) -> Left:
+    """Which units and layers stay, by what they are worth.
+
+    `protected`: of each stack the layers that stay whatever they are worth; those of the plan where none are named.
+    """
     chosen = {key: _best(scores, plan, key[0]) for key, scores in worth.items() if key[0] != "layers"}
     stacks = list(stacks_of(model))
-    depth = len(model.get_submodule(stacks[0]))  # type: ignore[arg-type]
-    layers = _layers(worth["layers", ""], plan) if plan.to("layers") else tuple(range(depth))
-    chosen, layers = processes.first((chosen, layers))  # another may have rounded otherwise
-    return Left(plan, chosen, layers, stacks, _canonical(model), unreached(plan, worth, stacks))
+    keep: Keep = {
+        word: _layers(worth["layers", word], plan, plan.keep if protected is None else protected[word])
+        for word in plan.stacks
+    }
+    chosen, keep = processes.first((chosen, keep or _first_layers(model, plan)))  # another may have rounded otherwise
+    return Left(plan, chosen, keep, stacks, _canonical(model), unreached(plan, worth, stacks))
+
+
+def _first_layers(model: nn.Module, plan: ShrinkPlan) -> Keep:
+    """The first layers of each stack, as many as stay."""
+    size = plan.to("layers")
+    if size is not None:
+        return dict.fromkeys(plan.stacks, tuple(range(size.after)))
+    return {"": tuple(range(len(model.get_submodule(next(stacks_of(model))))))}  # type: ignore[arg-type]
 
 
 @torch.no_grad()
 def smaller(model: nn.Module, kept: Left) -> nn.Module:
     """The model that is left, on the same device."""
-    small = empty_like(model, kept.plan, kept.layers)
+    small = empty_like(model, kept.plan, kept.keep)
     everything = model.state_dict().items()
     state = {new: kept.taken(old, tensor) for old, tensor in everything if (new := kept.renamed(old)) is not None}
     state |= {n: kept.buffer(n, state[n], table.shape) for n, table in small.named_buffers() if n in state}
+    state |= {n: table for n, table in small.state_dict().items() if n in state and _unsaved(small, n)}
     try:
         small.load_state_dict(state)
     except RuntimeError as error:  # a buffer that no plan knows of
         raise _another(model, textwrap.shorten(str(error), 200)) from None
     return small
+
+
+def _unsaved(model: nn.Module, name: str) -> bool:
+    """Whether files hold none of a table, as of Marian's positions: what loads the model computes it of its width."""
+    patterns = getattr(model, "_keys_to_ignore_on_save", None) or ()
+    return "position" in name and any(re.search(pattern, name) for pattern in patterns)
 
 
 @torch.no_grad()
@@ -91,21 +116,21 @@ def cut_masks(masks: Masks, kept: Left, small: nn.Module) -> None:
     masks.load(left, dict(small.named_parameters()))
 
 
-def empty_like(model: nn.Module, plan: ShrinkPlan, layers: Sequence[int] = ()) -> nn.Module:
-    """The smaller model with weights of no meaning. `layers`: of the larger model, those in it; none: the first ones."""
+def empty_like(model: nn.Module, plan: ShrinkPlan, keep: Keep | None = None) -> nn.Module:
+    """The smaller model with weights of no meaning. `keep`: of the larger model, the layers in it; none: the first ones."""
     old: Any = model.config
-    stacks = list(stacks_of(model))
     size = plan.to("layers")
-    kept = tuple(layers) or tuple(range(size.after if size else len(model.get_submodule(stacks[0]))))  # type: ignore[arg-type]
+    kept = _first_layers(model, plan) if keep is None else keep
     known, called = old.to_dict(), getattr(old, "attribute_map", {})
     config = {**known, **{called.get(k, k): v for k, v in plan.settings(plan.config).items()}}
     if size is not None:
-        config = {**config, **{k: v for k, v in config_with_layers(known, {"": kept}).items() if known.get(k) != v}}
+        config = {**config, **{k: v for k, v in config_with_layers(known, kept).items() if known.get(k) != v}}
     try:
         small = made_anew(model, config)
-        for place, number in enumerate(kept) if size is not None else ():
-            places = f"{stacks[0]}.{number}", f"{stacks[0]}.{place}"
-            alike(old.model_type, model, small, *places, sizes=not plan.reshapes)
+        for word, stack in plan.stacks.items():
+            for place, number in enumerate(kept[word]):
+                places = f"{stack}.{number}", f"{stack}.{place}"
+                alike(old.model_type, model, small, *places, sizes=not plan.reshapes)
     except RecipeError:
         raise
     except Exception as error:  # each class refuses in its own way what it cannot be
@@ -118,10 +143,12 @@ def empty_like(model: nn.Module, plan: ShrinkPlan, layers: Sequence[int] = ()) -
 def can_shrink(model: nn.Module, plan: ShrinkPlan) -> None:
     """E200 for layers of which one would not compute in another's place what it computes in its own, E172 for experts that
     cannot be ranked so."""
-    stack = next(stacks_of(model))
-    layers: Any = model.get_submodule(stack)
-    for number in range(1, len(layers) if plan.to("layers") else 0):
-        alike(str(model.config.model_type), model, model, f"{stack}.{number}", f"{stack}.0")  # type: ignore[union-attr]
+    kind = str(model.config.model_type)  # type: ignore[union-attr]
+    for stack in plan.stacks.values():
+        layers: Any = model.get_submodule(stack)
+        first = 1 if 0 in plan.keep else 0  # which takes no other's place
+        for number in range(first + 1, len(layers)):
+            alike(kind, model, model, f"{stack}.{number}", f"{stack}.{first}")
     if RANKINGS[plan.by].looks_at == "states":
         can_be_seen(model, plan)
 
@@ -171,10 +198,10 @@ def _finite(scores: Tensor) -> Tensor:
     return scores
 
 
-def _layers(worth: Tensor, plan: ShrinkPlan) -> tuple[int, ...]:
+def _layers(worth: Tensor, plan: ShrinkPlan, keep: Sequence[int]) -> tuple[int, ...]:
     """Those that are kept: of equal ones, the first."""
     size = plan.to("layers")
     assert size is not None
     each = _finite(worth).tolist()
-    ranked = sorted(range(size.before), key=lambda i: (i not in plan.keep, -each[i], i))
+    ranked = sorted(range(size.before), key=lambda i: (i not in keep, -each[i], i))
     return tuple(sorted(ranked[: size.after]))

@@ -31,6 +31,8 @@ from recipelang.engine.recomputing import recompute, recomputing
 from recipelang.engine.records import Interrupted
 from recipelang.engine.rounds import Drawn, Rounds, cut_optimizer
 from recipelang.engine.run_record import (
+    layers_of,
+    place_of_layers,
     told_of_layers,
     told_of_masks,
     told_of_shrinking,
@@ -202,11 +204,11 @@ def _at_once(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None) ->
 def _shrink(run: Course, stage: StagePlan, plan: ShrinkPlan, read: Read | None, rows: Rows | None) -> Left:
     """The model of the run becomes the smaller one, and its masks. `rows`: all that `read` can show of its data."""
     place, whole = f"{stage.name}.{plan.name}", run.position.layers_kept
-    here = whole.get(place)  # of an earlier round, by their numbers in the model that the block began with
-    if here is not None:
-        plan = plan.model_copy(update={"keep": tuple(i for i, n in enumerate(here) if n in plan.keep)})
+    # of an earlier round, by their numbers in the model that the block began with
+    here = layers_of(whole, place)
+    protected = {word: tuple(i for i, n in enumerate(each) if n in plan.keep) for word, each in here.items()}
     before, start = run.zeros(run.plan.never), run.position.zeros_at_start
-    kept = choose(run.model, plan, _worth(run, stage, plan, read, rows))
+    kept = choose(run.model, plan, _worth(run, stage, plan, read, rows), protected or None)
     run.model = ready(smaller(run.model, kept), run.plan.model)
     cut_masks(run.masks, kept, run.model)
     for name, zeros in run.zeros(run.plan.never).items():
@@ -217,8 +219,9 @@ def _shrink(run: Course, stage: StagePlan, plan: ShrinkPlan, read: Read | None, 
         if processes.main():
             run.reporter.found(warn_of_unreached(plan, kept.unreached))
     if plan.to("layers"):
-        whole[place] = [*kept.layers] if here is None else [here[i] for i in kept.layers]
-    told = told_of_shrinking([plan], whole.get(place, ())) + told_of_masks(run.masks.dead, run.masks.size)
+        for word, layers in kept.keep.items():
+            whole[place_of_layers(place, word)] = [here[word][i] for i in layers] if here else [*layers]
+    told = told_of_shrinking([plan], layers_of(whole, place)) + told_of_masks(run.masks.dead, run.masks.size)
     run.reporter.message(f"step {plan.step:,}: {told}" if plan.step is not None else told)
     return kept
 

@@ -22,9 +22,11 @@ from torch import Tensor, nn
 from recipelang import processes
 from recipelang.engine.cuts import summed
 from recipelang.engine.delivery import delivered
+from recipelang.engine.places import Places
 from recipelang.engine.roles import layer_of, stacks_of
 from recipelang.engine.routed import Routed, unseen
 from recipelang.kinds.sizes import RANKINGS
+from recipelang.planning.dimensions import is_bias_of_heads
 from recipelang.planning.shrink_plan import CutPlan, ReshapePlan, ShrinkPlan
 from recipelang.source import fail
 from recipelang.source.words import an
@@ -73,7 +75,7 @@ def worth_of(
         _look(model, plan, read, seen)
     found = {key: scores for key, scores in seen.scores().items() if key[0] in missing}
     if "layers" in missing:
-        found["layers", ""] = torch.tensor(seen.influences(), dtype=torch.float64)
+        found |= seen.influences()
     return {**{key: scores.double().cpu() for key, scores in found.items()}, **known}
 
 
@@ -115,17 +117,16 @@ class _Seen:
 
     def __init__(self, model: nn.Module, plan: ShrinkPlan, stacks: Sequence[str]) -> None:
         self.model, self.plan, self.stacks = model, plan, stacks
+        self.places = Places.of(plan, stacks)
         self.looks_at = RANKINGS[plan.by].looks_at
         # of the batch that the model reads, and of what its decoder reads where it has one: [tokens]
         self.kept: Tensor | None = None
         self.written: Tensor | None = None
-        layers: Any = model.get_submodule(stacks[0])
-        self.depth = len(layers)
         self.products: dict[str, Tensor] = {}  # parameter -> of each unit E a aᵀ: [units, places, places]
         self.norms: dict[str, Tensor] = {}  # norm -> of each hidden unit the sum of |a|: [units]
         self.routed = Routed()
         self.losses: Worth = {}  # axis and layer -> of each unit the sum of squared changes
-        self.changes: dict[int, tuple[Tensor, Tensor]] = {}  # layer -> sum of cosines, and how many
+        self.changes: dict[str, tuple[Tensor, Tensor]] = {}  # layer -> sum of cosines, and how many
 
     @contextmanager
     def looking(self) -> Iterator[None]:
@@ -140,11 +141,9 @@ class _Seen:
                 for path in self.plan.expert_stacks:
                     look = self.routed.looks(path, self.plan.to("experts").before, lambda: self.kept)  # type: ignore[union-attr]
                     stack.callback(self.model.get_submodule(path).register_forward_hook(look).remove)
-            if self.plan.to("layers"):
-                layers: Any = self.model.get_submodule(self.stacks[0])
-                for number, layer in enumerate(layers):
-                    hook = layer.register_forward_hook(self._changes(number), with_kwargs=True)
-                    stack.callback(hook.remove)
+            for path in self._layers():
+                hook = self.model.get_submodule(path).register_forward_hook(self._changes(path), with_kwargs=True)
+                stack.callback(hook.remove)
             yield
 
     def _behind(self) -> Iterator[tuple[ReshapePlan, CutPlan]]:
@@ -152,7 +151,8 @@ class _Seen:
         for reshape in self.plan.reshapes:
             for cut in reshape.cuts:
                 inside = cut.axis in ("ffn", "heads")
-                if len(reshape.shape) == 2 and inside and cut.dim == self._inputs_of(reshape.name):
+                read = len(reshape.shape) == 2 and not is_bias_of_heads(reshape.name)
+                if read and inside and cut.dim == self._inputs_of(reshape.name):
                     yield reshape, cut
 
     def _inputs_of(self, name: str) -> int:
@@ -189,13 +189,18 @@ class _Seen:
 
         return look
 
-    def _changes(self, number: int) -> Callable[..., None]:
+    def _layers(self) -> list[str]:
+        """The paths of all layers of which some go."""
+        lists = {path: self.model.get_submodule(path) for path in self.plan.stacks.values()}
+        return [f"{path}.{number}" for path, layers in lists.items() for number in range(len(layers))]  # type: ignore[arg-type]
+
+    def _changes(self, path: str) -> Callable[..., None]:
         def look(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> None:
-            into = self._tokens(self.stacks[0], args[0] if args else named["hidden_states"])
-            after = self._tokens(self.stacks[0], out if isinstance(out, Tensor) else out[0])
+            into = self._tokens(path, args[0] if args else named["hidden_states"])
+            after = self._tokens(path, out if isinstance(out, Tensor) else out[0])
             cosines = torch.cosine_similarity(into, after, dim=-1).double()
-            total, count = self.changes.get(number, (0, 0))
-            self.changes[number] = total + cosines.sum(), count + len(cosines)  # type: ignore[assignment]
+            total, count = self.changes.get(path, (0, 0))
+            self.changes[path] = total + cosines.sum(), count + len(cosines)  # type: ignore[assignment]
 
         return look
 
@@ -220,12 +225,19 @@ class _Seen:
         for key, changes in self._summed(change).items():
             _add(self.losses, key, changes.square())
 
-    def influences(self) -> list[float]:
-        if len(self.changes) < self.depth:  # of a type that calls no module for a layer
+    def influences(self) -> Worth:
+        """Of the layers of each stack."""
+        if any(path not in self.changes for path in self._layers()):  # of a type that calls no module for a layer
             kind = an(f"`{self.model.config.model_type}`")  # type: ignore[union-attr]
             help = "name the layers to keep: `drop layers { keep = [...] }`"
             raise fail("E152", f"what the layers of {kind} do cannot be seen", help=help)
-        return [1 - float(total / count) for _, (total, count) in sorted(self.changes.items())]
+        each = {path: 1 - float(total / count) for path, (total, count) in self.changes.items()}
+        return {
+            ("layers", word): torch.tensor(
+                [each[path] for path in self._layers() if path.startswith(f"{stack}.")], dtype=torch.float64
+            )
+            for word, stack in self.plan.stacks.items()
+        }
 
     def _by_activation(self) -> Worth:
         found: Worth = {}
@@ -240,7 +252,7 @@ class _Seen:
                 worth = (columns.square().sum(1) * product).squeeze(-1)
             else:
                 worth = ((columns @ product) * columns).sum((1, 2))
-            _add(found, (cut.axis, layer_of(reshape.name, self.stacks)), worth)
+            _add(found, (cut.axis, self.places.place(cut.axis, reshape.name)), worth)
         for sums in self.norms.values():
             _add(found, ("hidden", ""), sums)
         for path, means in self.routed.scores().items():
@@ -253,8 +265,7 @@ class _Seen:
         for reshape in self.plan.reshapes:
             values = of(self.model.get_parameter(reshape.name))
             for cut in reshape.cuts:
-                where = "" if cut.axis == "hidden" else layer_of(reshape.name, self.stacks)
-                _add(found, (cut.axis, where), summed(values, cut))
+                _add(found, (cut.axis, self.places.place(cut.axis, reshape.name)), summed(values, cut))
         return found
 
 

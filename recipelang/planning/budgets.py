@@ -134,11 +134,13 @@ def counted(facts: ModelFacts, reshapes: Sequence[ReshapePlan], axes: Iterable[s
     """The parameters that are left of a model, from the sizes of its axes: of each parameter the product of its shape."""
     cuts = {r.name: r for r in reshapes}
     by_layer = "layers" in {*axes}  # which are alike then
+    every = {t.name for t in facts.tensors}
     terms: Counter[tuple[str, ...]] = Counter()
     for tensor in facts.tensors:
         if by_layer and tensor.layer:
             continue
-        layers = ("layers",) if by_layer and tensor.layer is not None else ()
+        alone = tensor.layer is None or tensor.name.replace(".0.", ".1.", 1) not in every  # the first has more
+        layers = ("layers",) if by_layer and not alone else ()
         for of, size in _product(tensor.size, cuts.get(tensor.name)):
             terms[(*sorted(of), *layers)] += size
 

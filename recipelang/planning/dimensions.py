@@ -10,7 +10,7 @@ from typing import Any
 from recipelang.planning.families import TensorFact
 
 #: norms inside attention that stand beside the block: over the states, not over all heads
-_OF_STATES = re.compile(r"LayerNorm|sa_layer_norm|self_attn_layer_norm|ln|ln_attn")
+_OF_STATES = re.compile(r"LayerNorm|sa_layer_norm|(self|encoder|cross|enc)_attn_layer_norm|ln|ln_attn")
 #: types with queries, keys and values in one matrix: all queries first, then all keys, then all values
 _IN_PARTS = ("gpt2", "modernbert", "phi3")
 #: and with those of each head together
@@ -97,6 +97,11 @@ def _fused(family: str, config: Mapping[str, Any], heads: int) -> tuple[str, int
     return "", heads
 
 
+def is_bias_of_heads(name: str) -> bool:
+    """Whether it is a table of how far back each head looks, as T5 has them: [distances, heads]."""
+    return name.endswith(".relative_attention_bias.weight")
+
+
 def is_matrix(tensor: TensorFact, role: str) -> bool:
     return {role, "linear"} <= tensor.roles and "router" not in tensor.roles and len(tensor.shape) == 2
 
@@ -111,6 +116,8 @@ def units_of(tensor: TensorFact, dim: int, heads: Heads | None) -> Units | None:
     inputs = dim == 1 and len(tensor.shape) == 2 and "linear" in roles
     if "router" in roles or "experts" in roles:
         return None
+    if heads is not None and is_bias_of_heads(tensor.name):
+        return Units("heads") if dim == 1 and tensor.shape[1] == heads.count else None
     if outputs and roles & {"up", "gate"}:
         return Units("ffn", 2 if {"up", "gate"} <= roles else 1)
     if inputs and "down" in roles:

@@ -15,10 +15,19 @@ from typing import Any
 from recipelang.kinds.sizes import RANKINGS
 from recipelang.planning.budget_plan import BudgetPlan
 from recipelang.planning.config_fields import check_fields
-from recipelang.planning.dimensions import GROUPS, Heads, Units, counts_experts, heads_of, is_matrix, units_of
+from recipelang.planning.depth import PAIR, first_stays, is_pair, layer_stacks, layers_alike
+from recipelang.planning.dimensions import (
+    GROUPS,
+    Heads,
+    Units,
+    counts_experts,
+    heads_of,
+    is_matrix,
+    units_of,
+)
 from recipelang.planning.facts import ModelFacts, with_standard
 from recipelang.planning.families import FAMILIES, TensorFact, tensors_of
-from recipelang.planning.layers import NUMBER_OF_LAYERS, config_with_layers, lists_differ
+from recipelang.planning.layers import NUMBER_OF_LAYERS, config_with_layers, lists_differ, stack_layers
 from recipelang.planning.match import match
 from recipelang.planning.routing import KEYS, MADE, Routing, check_experts, routing_of
 from recipelang.planning.shrink_plan import CutPlan, ReshapePlan, ShrinkPlan, SizePlan
@@ -28,6 +37,8 @@ from recipelang.source.words import an, plural
 from recipelang.spec.controls import ShrinkSpec
 from recipelang.values.composite import Size
 
+#: what configs with two stacks call the heads of each
+_OF_STACKS = ("encoder_attention_heads", "decoder_attention_heads")
 #: what configs call a size
 _KEYS = {
     "ffn": (
@@ -41,7 +52,7 @@ _KEYS = {
         "encoder_ffn_dim",
         "decoder_ffn_dim",
     ),
-    "heads": ("num_attention_heads", "n_heads", "n_head", "num_heads", "attention_heads"),
+    "heads": ("num_attention_heads", "n_heads", "n_head", "num_heads", "attention_heads", *_OF_STACKS),
     "hidden": ("hidden_size", "dim", "d_model", "n_embd", "word_embed_proj_dim"),
     "experts": KEYS,
 }
@@ -94,6 +105,7 @@ def plan_shrink(
     if "hidden" in wanted and RANKINGS[spec.by].looks_at == "states" and not any(_is_norm(r, facts) for r in reshapes):
         message = f"the norms of {an(f'`{facts.family}`')} have no weights to rank hidden units by"
         raise fail("E152", message, help="write `by = magnitude`")
+    stacks = layer_stacks(facts) if "layers" in wanted else {}
     changed = {k: v for k, v in config.items() if facts.config.get(k) != v or k not in facts.config}
     plan = ShrinkPlan(
         name=spec.name,
@@ -106,15 +118,11 @@ def plan_shrink(
         config={k: _setting(v) for k, v in changed.items()},
         config_before={k: _setting(facts.config.get(k)) for k in changed},
         parameters=(facts.parameters, left.parameters),
-        stack=_stack(facts) if "layers" in wanted else "",
+        stack=stacks.get("stack", ""),
+        decoder=stacks.get("decoder", ""),
         budget=budget,
     )
     return plan, left
-
-
-def _stack(facts: ModelFacts) -> str:
-    """The path of the layers, of which there is one stack."""
-    return next(t.name.partition(f".{t.layer}.")[0] for t in facts.tensors if t.layer is not None)
 
 
 def before(plan: ShrinkPlan, facts: ModelFacts) -> ModelFacts:
@@ -152,14 +160,16 @@ class Here:
         facts, kind = self.facts, an(f"`{self.facts.family}`")
         if axis in _MIXED.get(facts.family, ()):
             raise fail("E152", f"this release cannot shrink `{axis}` of {kind}", help="shrink another axis")
-        if axis != "ffn" and (facts.two_stacks or len(facts.stacks) > 1):
+        if axis != "ffn" and len(facts.stacks) > 1 and not is_pair(facts):
             notes = ["it has several stacks of layers, of which only `ffn` can shrink"]
             raise fail("E152", f"this release does not shrink `{axis}` of {kind}", notes=notes, help=MADE)
         if axis == "layers":
             if facts.layers < 2 or not facts.chained:
                 raise fail("E152", f"this release cannot remove layers of {kind}", help=MADE)
-            each = [{(_inside(t), t.shape) for t in facts.tensors if t.layer == i} for i in range(facts.layers)]
-            if any(one != each[0] for one in each) or lists_differ(facts.config, facts.layers):
+            if is_pair(facts) and len({stack_layers(facts, word) for word in PAIR}) > 1:
+                help = "name the layers to keep: `drop encoder_layers { keep = [...] }`, `drop decoder_layers`"
+                raise fail("E152", f"encoder and decoder of {kind} have different numbers of layers", help=help)
+            if not layers_alike(facts) or lists_differ(facts.config, facts.layers):
                 help = "name the layers to keep: `drop layers { keep = [...] }`"
                 raise fail("E152", f"the layers of {kind} are not alike, so which ones go must be chosen", help=help)
             return facts.layers
@@ -176,6 +186,9 @@ class Here:
             return self.routing.experts
         found = self.hidden
         if axis == "heads":
+            if len({facts.config[k] for k in _OF_STACKS if facts.config.get(k)}) > 1:
+                message = f"encoder and decoder of {kind} have different numbers of heads"
+                raise fail("E152", message, help="shrink another axis")
             found = None if self.heads is None else self.heads.count
         if found is None:
             fused = any(is_matrix(t, "query") and "key" in t.roles for t in facts.tensors)
@@ -192,7 +205,8 @@ class Here:
         config = dict(self.facts.config)
         for axis, to in wanted.items():
             if axis == "layers":
-                config = config_with_layers(config, {"": tuple(range(to))})
+                words = PAIR if is_pair(self.facts) else ("",)
+                config = config_with_layers(config, dict.fromkeys(words, tuple(range(to))))
                 continue
             for key in _KEYS[axis]:
                 if key in config and config[key] in (self.count(axis), None):
@@ -284,10 +298,6 @@ def _is_norm(reshape: ReshapePlan, facts: ModelFacts) -> bool:
     return "norm" in roles and reshape.name.endswith(".weight") and reshape.cuts[0].axis == "hidden"
 
 
-def _inside(tensor: TensorFact) -> str:
-    return tensor.name.partition(f".{tensor.layer}.")[2]
-
-
 def _number(facts: ModelFacts, axis: str) -> int | None:
     return next((int(facts.config[k]) for k in _KEYS[axis] if facts.config.get(k)), None)
 
@@ -339,10 +349,14 @@ def rounded(share: Fraction, step: int, most: int) -> int:
 def kept_layers(spec: ShrinkSpec, facts: ModelFacts) -> tuple[int, ...]:
     """The layers that a block protects. E153 where it protects none, or more than are left."""
     layers = next((s for s in spec.axes if s.axis == "layers"), None)
-    if spec.keep is None or layers is None:
+    if layers is None:
         return ()
+    first = (0,) if first_stays(facts) else ()
+    if spec.keep is None:
+        return first
     names = set(match(spec.keep, facts))
-    keep = tuple(sorted({t.layer for t in facts.tensors if t.name in names and t.layer is not None}))
+    chosen = {t.layer for t in facts.tensors if t.name in names and t.layer is not None}
+    keep = tuple(sorted({*chosen, *(first if chosen else ())}))
     here = Here(facts)
     to = size_of(layers, here, None).after if layers.to is not None else here.count("layers") - 1
     if not keep:

@@ -64,12 +64,13 @@ class ShrinkPlan(Frozen):
     sizes: tuple[SizePlan, ...] = Field(min_length=1)
     groups: Some = Field(default=1, description="of heads, in each of which as many are kept")
     routing: Some = Field(default=1, description="of experts: groups of the router, in each of which as many are kept")
-    keep: tuple[Count, ...] = Field(default=(), description="layers that are not removed")
+    keep: tuple[Count, ...] = Field(default=(), description="layers that are not removed, in each stack")
     reshapes: tuple[ReshapePlan, ...] = ()
     config: dict[str, Setting] = Field(description="what changes in config.json: its new values")
     config_before: dict[str, Setting] = Field(description="and what they were")
     parameters: tuple[Some, Some] = Field(description="of the model, before and after")
     stack: str = Field(default="", description="path of the layers in the model, where some of them go")
+    decoder: str = Field(default="", description="and of those of its decoder, where `stack` is that of an encoder")
     masks: Count = Field(default=0, description="matrices whose masks are cut with them")
     budget: BudgetPlan | None = None
     step: Count | None = Field(default=None, description="of a round in a training stage: before this step")
@@ -83,6 +84,8 @@ class ShrinkPlan(Frozen):
                 raise ValueError("`budget.most` is not met by `parameters`, or asks for nothing")
             if any(axis in sizes and sizes[axis].after != to for axis, to in budget.chosen.items()):
                 raise ValueError("`sizes` are not those that `budget.chosen` has")
+        if self.decoder and not self.stack:
+            raise ValueError("`decoder` stands without the `stack` of its encoder")
         if len(sizes) != len(self.sizes):
             raise ValueError("an axis stands twice in `sizes`")
         if ("layers" in sizes) < bool(self.keep) or len(self.keep) > sizes.get("layers", self.sizes[0]).after:
@@ -111,6 +114,13 @@ class ShrinkPlan(Frozen):
     def to(self, axis: str) -> SizePlan | None:
         """What becomes of an axis, where anything does."""
         return next((s for s in self.sizes if s.axis == axis), None)
+
+    @property
+    def stacks(self) -> dict[str, str]:
+        """Paths of the layers of which some go: of an `encoder` and a `decoder`, or of no word where there is one."""
+        if not self.stack:
+            return {}
+        return {"encoder": self.stack, "decoder": self.decoder} if self.decoder else {"": self.stack}
 
     @property
     def expert_stacks(self) -> tuple[str, ...]:

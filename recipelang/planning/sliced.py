@@ -19,10 +19,16 @@ T = TypeVar("T")
 
 def inside(shrink: ShrinkPlan, name: str) -> tuple[int, str] | None:
     """The layer that a parameter is of, and its name there, where layers go."""
-    if shrink.to("layers") is None or not name.startswith(f"{shrink.stack}."):
+    stack = stack_of(shrink, name)
+    if not stack:
         return None
-    number, _, rest = name[len(shrink.stack) + 1 :].partition(".")
+    number, _, rest = name[len(stack) + 1 :].partition(".")
     return int(number), rest
+
+
+def stack_of(shrink: ShrinkPlan, name: str) -> str:
+    """The path of the layers that a parameter is in, where some of them go; empty of one in no layer."""
+    return next((s for s in shrink.stacks.values() if shrink.to("layers") and name.startswith(f"{s}.")), "")
 
 
 def twins(shrink: ShrinkPlan, name: str) -> list[str]:
@@ -30,7 +36,7 @@ def twins(shrink: ShrinkPlan, name: str) -> list[str]:
     found, size = inside(shrink, name), shrink.to("layers")
     if found is None or size is None:
         return [name]
-    return [f"{shrink.stack}.{i}.{found[1]}" for i in range(size.before)]
+    return [f"{stack_of(shrink, name)}.{i}.{found[1]}" for i in range(size.before)]
 
 
 def left(shrink: ShrinkPlan, names: Iterable[str]) -> list[str]:
