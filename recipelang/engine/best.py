@@ -49,7 +49,8 @@ def _wait(run: Course, stage: StagePlan, stop: StopPlan, step: int, value: float
     if now.count >= stop.patience:
         run.position.stopped[stage.name] = step
         best = metric_text(stop.metric, before.value)
-        text = f"stopped after step {step:,} of {stage.steps:,}: no {stop.path} better than {best} in"
+        by = f" by more than {stop.min_delta:g}" if stop.min_delta else ""
+        text = f"stopped after step {step:,} of {stage.steps:,}: no {stop.path} better than {best}{by} in"
         run.reporter.message(f"stage {stage.name}: {text} {plural(stop.patience, 'measurement')}")
 
 

@@ -34,18 +34,26 @@ class Curves(Reporter):
 
     def __init__(self, plan: Plan, log: Log) -> None:
         self.log, self.until = log, 0
+        self.largest: float | None = None  # norm of the gradients since the last point
         firsts = accumulate((s.steps for s in plan.stages), initial=0)
         self.first = dict(zip((s.name for s in plan.stages), firsts, strict=False))
         self.steps = {s.name: s.steps for s in plan.stages}
 
     def stage_started(self, stage: StagePlan, steps: int, at: int) -> None:
-        self.until = steps
+        self.until, self.largest = steps, None
+
+    def normed(self, stage: StagePlan, step: int, norm: float) -> None:
+        if math.isfinite(norm):
+            self.largest = norm if self.largest is None else max(norm, self.largest)
 
     def stepped(self, stage: StagePlan, step: int, loss: float, rate: float, sparsity: float) -> None:
         if step % _EVERY == 0 or step == self.until:
             scalars = {"train/loss": loss, "train/learning_rate": rate, "train/sparsity": sparsity}
             if not math.isfinite(loss):  # of a step that overflowed in fp16 and changed nothing
                 del scalars["train/loss"]
+            if self.largest is not None:
+                scalars["train/largest_gradient_norm"] = self.largest
+                self.largest = None
             self.log.add(self.first[stage.name] + step, scalars)
 
     def pruned(self, stage: StagePlan, sparsity: float) -> None:

@@ -43,6 +43,10 @@ class Reporter:
     def stepped(self, stage: StagePlan, step: int, loss: float, rate: float, sparsity: float) -> None:
         """Of every step, in their order. On a GPU some steps are told of together: reading a loss stops the device."""
 
+    def normed(self, stage: StagePlan, step: int, norm: float) -> None:
+        """The norm of a step's gradients before they are clipped, told before `stepped` of the same step; of one that was
+        skipped it need not be finite."""
+
     def layer_pruned(self, stage: StagePlan, done: int, of: int) -> None:
         """In one shot: so many layers are done."""
 

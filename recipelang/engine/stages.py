@@ -314,6 +314,7 @@ def _told(run: Course, stage: StagePlan, seen: Sequence[Seen]) -> None:
         if stage.precision == "fp16":
             _note_scale(run, stage, one)
         rate = at(stage.learning_rate, one.step)  # groups of the optimizer may have others
+        run.reporter.normed(stage, one.step + 1, one.norm)
         run.reporter.stepped(stage, one.step + 1, one.loss, rate, one.sparsity)
 
 

@@ -1,5 +1,6 @@
 """Who is told of a run: several at once, each of every event, and the curves among them."""
 
+import math
 from types import SimpleNamespace
 
 from recipelang.engine.event_log import Curves
@@ -19,6 +20,19 @@ def test_each_of_several_is_told_of_every_event_in_order():
     for name in EVENTS:
         getattr(both, name)("anything", 1, more=2)
     assert told == [(who, name) for name in EVENTS for who in "ab"]
+
+
+def test_the_largest_norm_since_the_last_point_is_logged_and_what_overflowed_is_not():
+    stage = SimpleNamespace(name="a", steps=25)
+    added: list[dict[str, float]] = []
+    log = SimpleNamespace(add=lambda step, scalars: added.append(scalars))
+    curves = Curves(SimpleNamespace(stages=[stage]), log)
+    curves.stage_started(stage, 25, 0)
+    norms = [1.0, 7.0, math.inf, math.nan, *[0.5] * 16, *[math.inf] * 5]
+    for step, norm in enumerate(norms, 1):
+        curves.normed(stage, step, norm)
+        curves.stepped(stage, step, 1.0, 0.5, 0.25)
+    assert [s.get("train/largest_gradient_norm") for s in added] == [7.0, 0.5, None]
 
 
 def test_curves_count_steps_over_all_stages_and_end_with_the_last_step():
