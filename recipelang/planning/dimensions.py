@@ -15,6 +15,8 @@ _OF_STATES = re.compile(r"LayerNorm|sa_layer_norm|(self|encoder|cross|enc)_attn_
 _IN_PARTS = ("gpt2", "modernbert", "phi3")
 #: and with those of each head together
 _BY_HEAD = ("gpt_neox", "persimmon")
+#: and those of which each of so many parts holds its share: queries, values, keys; from the parallel training of CodeGen
+_IN_SHARES = {"codegen": 4}
 #: what configs call the heads of keys and values
 GROUPS = ("num_key_value_heads", "num_kv_heads")
 
@@ -69,8 +71,10 @@ def heads_of(family: str, config: Mapping[str, Any], tensors: tuple[TensorFact, 
     how, groups = _fused(family, config, count)
     if not how:
         return None
-    if groups == count:
+    if groups == count and how != "shares":
         units = Units("heads", 3, width) if how == "parts" else Units("heads", 1, 3 * width)
+    elif how == "shares":
+        units = Units("heads", 3, width, blocks=groups)
     elif how == "parts":
         units = Units("heads", 1, width, rest=2 * groups * width)
     else:
@@ -87,6 +91,9 @@ def _fused(family: str, config: Mapping[str, Any], heads: int) -> tuple[str, int
         return "parts", int(config.get(GROUPS[0]) or heads)
     if family in _BY_HEAD:
         return "heads", heads
+    shares = _IN_SHARES.get(family, heads)
+    if heads > shares and heads % shares == 0:
+        return "shares", shares
     shared = bool(config.get("multi_query", True))
     if family == "gpt_bigcode":
         return ("parts", 1) if shared else ("heads", heads)

@@ -32,7 +32,7 @@ HEAD = """
 - **in parts**, **copies**: batches that are cut into micro-batches, and two processes with a copy of the model each,
   keep the same units as one process with whole batches. (At once, `micro_batch` is the size of a batch, and `taylor`
   squares the change of each batch.)
-- With `--shard` and `--offload` every row is refused (`E055`). `layers` are ranked by data whatever `by` is.
+- With `--shard` (`E055`) and `--offload` (`E223`) every row is refused. `layers` are ranked by data whatever `by` is.
 
 """
 COLUMNS = ("model", "axes", "by", "exact", "resumed", "in parts", "copies", "refused, or why it is so")

@@ -136,6 +136,7 @@ FUSED = {
     "gpt_bigcode": ("gpt_bigcode", {"multi_query": True}, "attn.c_attn", "attn.c_proj"),
     "gpt_bigcode, each head its own": ("gpt_bigcode", {"multi_query": False}, "attn.c_attn", "attn.c_proj"),
     "phi3": ("phi3", {}, "self_attn.qkv_proj", "self_attn.o_proj"),
+    "codegen": ("codegen", {"n_head": 8, "n_embd": 64, "n_inner": 48, "rotary_dim": 4}, "attn.qkv_proj", "attn.out_proj"),
     "falcon 7b": ("falcon", {}, "self_attention.query_key_value", "self_attention.dense"),
     "falcon rw": ("falcon", {"multi_query": False}, "self_attention.query_key_value", "self_attention.dense"),
     "falcon 40b": (
@@ -179,4 +180,6 @@ def test_heads_in_one_matrix_attend_as_before_to_the_units_that_stay(tmp_path, m
     logits(model)
     places = (heads[:, None] * 8 + torch.arange(8)).flatten()
     torch.testing.assert_close(put_out[0], large[0][..., places])
-    assert len(heads) == 2 and put_out[0].shape[-1] == 16
+    assert len(heads) == config.num_attention_heads // 2 and put_out[0].shape[-1] == 8 * len(heads)
+    if kind == "codegen":
+        assert (heads.view(4, -1) // 2).tolist() == [[i] for i in range(4)]  # of each part one
