@@ -19,17 +19,20 @@ from recipelang.engine.course import Course
 from recipelang.engine.evaluate import evaluate
 from recipelang.engine.exporting import Written, write_exports
 from recipelang.engine.figures import at_end
-from recipelang.engine.records import RECORD, Measurements, Result
+from recipelang.engine.harness import measure_harness
+from recipelang.engine.records import RECORD, Interrupted, Measurements, Result
 from recipelang.engine.run_record import counted, emptied, told_of, warn_of_emptied
 from recipelang.engine.runtimes import open_exported
 from recipelang.engine.sources import same_model
 from recipelang.engine.speeds import how
 from recipelang.engine.statement import STATEMENT, statement
 from recipelang.kinds.formats import FORMATS, others
+from recipelang.planning.types import EvaluatePlan
 from recipelang.planning.zeros import Pattern, patterns_of
 from recipelang.pruning import shards
 from recipelang.pruning.stacks import layouts
 from recipelang.spec.claims import Verdict, metric_text
+from recipelang.spec.harness import HARNESS
 from recipelang.storage.writing import json_text, remove_folder, write_json, write_text
 from recipelang.tasks import Features
 
@@ -49,6 +52,7 @@ def finish(run: Course, judge: Judge, started: float) -> Result:
         export.move_up(folder, run.out)
     _leave_out_stages(run)
     exports, elsewhere = _other_formats(run)
+    elsewhere |= _of_lm_eval(run)
     sizes, times = at_end(run, exports)
     lying = layouts(run.model)
     matrices = tuple(n for n, p in run.model.named_parameters() if p.dim() == 2 or n in lying)
@@ -121,6 +125,30 @@ def _other_formats(run: Course) -> tuple[dict[str, Written], dict[str, float]]:
                 shown = "  ".join(f"{m} {metric_text(m, v)}" for m, v in measured.items())
                 run.reporter.message(f"{e.name} in {FORMATS[name].runtime}: {shown}")
     return done, metrics
+
+
+def _of_lm_eval(run: Course) -> dict[str, float]:
+    """Tasks of lm-eval, with the final weights; a signal ends one between two batches, and `resume` measures it again."""
+    found: dict[str, float] = {}
+    last = run.plan.stages[-1]
+    for plan in run.plan.harnesses:
+        name = f"{HARNESS} {plan.name}"
+        shown = EvaluatePlan(name=name, split=plan.task, metrics=())
+
+        def told(done: int, of: int, shown: EvaluatePlan = shown) -> None:
+            run.reporter.measuring(shown, done, of)
+            if run.stop.received and processes.world() == 1:
+                raise Interrupted(run.stop.received, run.checkpoints)
+
+        whole = nullcontext() if run.disk is None else run.disk.whole()
+        folder, cast = Path(run.plan.model.path), run.autocast(last.precision)
+        with run.clock.part(name), whole:
+            measured = measure_harness(run.model, folder, plan, run.plan.seed, cast, told)
+        run.obey()
+        found |= measured
+        on = f"at most {plan.samples:,} examples" if plan.samples else ""
+        run.reporter.evaluated(last.name, name, {m.rpartition(".")[2]: v for m, v in measured.items()}, None, on)
+    return found
 
 
 def _first_batch(run: Course, data: Mapping[str, tuple[Sequence[Any], Features]]) -> dict[str, Tensor] | None:

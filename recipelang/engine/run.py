@@ -112,6 +112,9 @@ def _go(run: Course, judge: Judge, resume: bool, exact: bool, written: Plan) -> 
     if run.shard and (small := next((s.name for s in plan.stages if s.adapters), None)):
         help = "give every process a full copy: remove `--shard`"
         raise fail("E055", f"this release has no adapters on a sharded model, as stage `{small}` does", help=help)
+    if run.shard and plan.harnesses:
+        help = "give every process a full copy: remove `--shard`"
+        raise fail("E055", "this release does not measure tasks of lm-eval with a sharded model", help=help)
     if run.shard:
         for prune in (p for s in plan.stages for p in s.prunes):
             fits_shards(prune, dict(run.model.named_parameters()))

@@ -14,6 +14,7 @@ from recipelang.planning.evaluations import can_be_measured, plan_evaluations
 from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts, stored_dtype
 from recipelang.planning.figures import Models
 from recipelang.planning.formats import can_be_exported
+from recipelang.planning.harness import plan_harnesses
 from recipelang.planning.identities import identities
 from recipelang.planning.languages import language_remarks
 from recipelang.planning.layers import stack_layers, whole, with_layers
@@ -95,6 +96,7 @@ class Resolver(Stages):
         self._judge_dtype()
         selections = self._selections()
         self.guard("export.formats", lambda: can_be_exported(self.recipe.export, self.recipe.model.task))
+        harnesses = plan_harnesses(self, self.rehearsal)
         self.guard("track", lambda: tracking(self.recipe, self.beside))
         if self.found.errors:
             return None
@@ -136,6 +138,7 @@ class Resolver(Stages):
             data=tuple(data),
             stages=tuple(stages),
             evaluations=plan_evaluations(self.recipe, self.data, stages, self._positive(), self.rehearsal),
+            harnesses=harnesses,
             plugins=plugins_of(self.recipe),
             export=ExportPlan(
                 **{n: getattr(self.recipe.export, n) for n in ("formats", "quantize", "card", "max_shard")}

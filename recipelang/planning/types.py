@@ -19,6 +19,7 @@ from recipelang.kinds.formats import CHOSEN, WEIGHTS
 from recipelang.planning.adapter_plan import AdapterPlan
 from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.figure_plan import FigurePlan
+from recipelang.planning.harness_plan import HarnessPlan
 from recipelang.planning.loss_plan import LossPlan
 from recipelang.planning.plan_form import Finite, Frozen
 from recipelang.planning.prune_plan import PrunePlan
@@ -349,6 +350,7 @@ class Plan(Frozen):
     data: tuple[DataPlan, ...]
     stages: Annotated[tuple[StagePlan, ...], Field(min_length=1)]
     evaluations: tuple[EvaluatePlan, ...] = ()
+    harnesses: tuple[HarnessPlan, ...] = ()
     export: ExportPlan = ExportPlan()
     claims: tuple[ClaimPlan, ...] = ()
     never: tuple[str, ...] = ()

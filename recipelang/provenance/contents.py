@@ -40,6 +40,7 @@ from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.source.words import first_n, listed, plural, size_text
 from recipelang.spec.canonical import digest
+from recipelang.spec.harness import HARNESS
 from recipelang.spec.recipe import Recipe
 from recipelang.storage.reading import read_bytes as read_whole, sha256
 from recipelang.syntax import MAX_BYTES
@@ -362,6 +363,7 @@ def _metrics(plan: Plan, formats: Sequence[str]) -> set[str]:
         under = [e.name, *(f"stage.{s.name}.{e.name}" for s in plan.stages), *([f"{e.name}.dense"] if e.dense else [])]
         under += [f"{e.name}.{name}" for name in formats]
         found |= {f"{where}.{metric}" for where in under for metric in e.metrics}
+    found |= {f"{HARNESS}.{h.name}.{metric}" for h in plan.harnesses for metric in h.metrics}
     return found
 
 

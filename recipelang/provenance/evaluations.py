@@ -28,6 +28,7 @@ def evaluate_again(folder: Path, plan: Plan, recipe: Recipe, contents: Mapping[s
     import torch
 
     from recipelang.engine.evaluate import evaluate
+    from recipelang.engine.harness import measure_harness
     from recipelang.engine.models import load_model
     from recipelang.engine.precision import autocast
     from recipelang.engine.runtimes import open_exported
@@ -54,6 +55,8 @@ def evaluate_again(folder: Path, plan: Plan, recipe: Recipe, contents: Mapping[s
         for name, runs in exported.items():
             metrics = evaluate(runs, task, evaluation, examples, features, torch.device("cpu"), nullcontext)
             found |= {f"{evaluation.name}.{name}.{metric}": value for metric, value in metrics.items()}
+    for harness in plan.harnesses:
+        found |= measure_harness(model, folder, harness, plan.seed, cast)
     return found
 
 

@@ -10,6 +10,7 @@ from recipelang.engine.position import Session
 from recipelang.planning.types import Plan
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
+from recipelang.spec.harness import HARNESS_METRICS
 from recipelang.spec.metrics import MEASURES
 
 #: clocks of machines differ
@@ -41,7 +42,7 @@ def check_recorded(record: Mapping[str, Any], starts: Sequence[Session], plan: P
 def check_metrics(metrics: Mapping[str, float], plan: Plan) -> None:
     """A share is one, and what is measured at the end is what the last stage was measured to leave."""
     for name, value in metrics.items():
-        metric = MEASURES.get(name.rpartition(".")[2])
+        metric = {**HARNESS_METRICS, **MEASURES}.get(name.rpartition(".")[2])
         least, most = metric.least if metric else 0.0, 1.0 if metric and metric.ratio else float("inf")
         if not least - _ROUNDING <= value <= most + _ROUNDING:
             raise _other(f"`{line_of(name)[:60]}` in `run.json` is {value:g}, which is impossible")

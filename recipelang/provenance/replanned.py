@@ -17,6 +17,7 @@ from recipelang.planning.evaluations import plan_evaluations
 from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts, stored_dtype
 from recipelang.planning.families import label_names
 from recipelang.planning.figures import Models
+from recipelang.planning.harness import harnesses_again
 from recipelang.planning.latencies import read_latencies
 from recipelang.planning.memory import memory_of
 from recipelang.planning.shrink import before
@@ -146,6 +147,7 @@ def difference(plan: Plan, recipe: Recipe, facts: ModelFacts) -> tuple[str | Non
         "seed": recipe.seed,
         "stages": [s.model_dump() for s in stages],
         "evaluations": [e.model_dump() for e in plan_evaluations(recipe, again.data, stages, positive, plan.rehearsal)],
+        "harnesses": [h.model_dump() for h in harnesses_again(recipe, plan)],
         "export": ExportPlan(
             **{n: getattr(recipe.export, n) for n in ("formats", "quantize", "card", "max_shard")}
         ).model_dump(),

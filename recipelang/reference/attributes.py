@@ -21,6 +21,7 @@ NAMES = {
     "prune": " weights",
     "stage": " sparse",
     "evaluate": " dev",
+    "harness": " arc_easy",
     "freeze": " embeddings",
     "mix": " synthetic",
     "group": " no_decay",

@@ -26,6 +26,7 @@ from recipelang.spec.blocks import (
     TopSpec,
 )
 from recipelang.spec.figures import BASE
+from recipelang.spec.harness import HarnessSpec
 from recipelang.spec.operators import COMPARISONS
 
 Schema = dict[str, object]
@@ -51,6 +52,7 @@ def schema() -> Schema:
         "data": _object({}, (), _block(DataSpec, columns=_block(ColumnsSpec), mix=_object({}, (), _block(MixSpec)))),
         "stages": {"type": "array", "items": stage, "minItems": 1},
         "evaluate": _object({}, (), _block(EvaluateSpec)),
+        "harness": _object({}, (), _block(HarnessSpec)),
         "export": _block(ExportSpec),
         "claims": {"type": "array", "items": {"$ref": "#/$defs/claim"}},
     }

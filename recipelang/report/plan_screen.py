@@ -80,6 +80,11 @@ def full(recipe: Recipe, plan: Plan, width: int) -> RenderableType:
     once = f", {shots} of them one-shot" if 0 < shots < len(plan.stages) else ", one-shot" if shots else ""
     steps = plural(plan.steps, "optimizer step") if plan.steps else "no optimizer steps"
     table.add_row("length", f"{steps} in {stages}{once}")
+    for harness in plan.harnesses:
+        most = f", at most {harness.samples:,} examples" if harness.samples else ""
+        shots = "" if harness.few_shot is None else f", {harness.few_shot} shots"
+        what = f"{clean(harness.task)} by lm-eval: {', '.join(harness.metrics)}{shots}{most}"
+        table.add_row(f"harness {clean(harness.name)}", what)
     table.add_row("memory", _memory(plan))
     parts: list[RenderableType] = [_title(plan), Padding(table, (0, 0, 0, 2))]
     for stage in plan.stages:

@@ -36,6 +36,7 @@ from recipelang.source.words import both
 from recipelang.spec.adapters import AdapterSpec
 from recipelang.spec.attribute import ANY, Attr, Spec, conflict, refusal
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec, ShrinkSpec
+from recipelang.spec.harness import HarnessSpec
 from recipelang.spec.metrics import MEASURES, TASKS
 from recipelang.spec.optimizers import OPTIMIZERS
 from recipelang.spec.track import TrackSpec
@@ -883,6 +884,7 @@ BLOCKS: dict[str, dict[str, type[Spec]]] = {
         "data": DataSpec,
         "stage": StageSpec,
         "evaluate": EvaluateSpec,
+        "harness": HarnessSpec,
         "export": ExportSpec,
         "track": TrackSpec,
     },

@@ -20,6 +20,7 @@ from recipelang.spec.blocks import Attr, DataSpec, EvaluateSpec, MixSpec, PruneS
 from recipelang.spec.claim_form import claim_form
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec, ShrinkSpec
 from recipelang.spec.effective import ClaimParts
+from recipelang.spec.harness import HarnessSpec
 from recipelang.spec.metrics import METRICS
 from recipelang.spec.recipe import Claim, Recipe
 from recipelang.spec.references import references
@@ -76,6 +77,9 @@ class _Writer:
         if whole:
             evaluations = {e.name: self.block(e, f"evaluate.{e.name}") for e in _by_name(recipe.evaluations)}
             form["evaluate"] = self.named(evaluations, "evaluate")
+            if recipe.harnesses:  # added to the language after the first digests, which do not change
+                harnesses = {h.name: self.block(h, f"harness.{h.name}") for h in _by_name(recipe.harnesses)}
+                form["harness"] = self.named(harnesses, "harness")
             form["export"] = self.block(recipe.export, "export")
         elif self.judges:  # what the weights of a stage are chosen by
             evaluations = {e.name: self.block(e, f"evaluate.{e.name}", "bs") for e in self.judges}
@@ -193,7 +197,12 @@ def _read_apart(task: str, data: DataSpec) -> bool:
 
 
 _Named = TypeVar(
-    "_Named", EvaluateSpec, PruneSpec, MixSpec, FreezeSpec | GroupSpec | DropSpec | ShrinkSpec | AdapterSpec
+    "_Named",
+    EvaluateSpec,
+    HarnessSpec,
+    PruneSpec,
+    MixSpec,
+    FreezeSpec | GroupSpec | DropSpec | ShrinkSpec | AdapterSpec,
 )
 
 

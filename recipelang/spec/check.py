@@ -16,6 +16,7 @@ from recipelang.spec.blocks import DataSpec, EvaluateSpec, ExportSpec, MetaSpec,
 from recipelang.spec.claims import check_claims, explain_values
 from recipelang.spec.compose import Composed, compose
 from recipelang.spec.evaluator import Evaluator
+from recipelang.spec.harness import HarnessSpec
 from recipelang.spec.imports import Loader, no_imports
 from recipelang.spec.ladder import written_out
 from recipelang.spec.metrics import METRICS
@@ -214,7 +215,8 @@ class _Checker:
             found.setdefault(spec, []).append(bound)
         stages = tuple(block.labels[0] for block, spec in blocks if spec is StageSpec)
         formats = [tuple(others(e)) for e in found.get(ExportSpec, []) if isinstance(e, ExportSpec)]
-        self.outline = self._outline(stages, found.get(EvaluateSpec, []), *formats[-1:])
+        harnesses = tuple(block.labels[0] for block, spec in blocks if spec is HarnessSpec)
+        self.outline = self._outline(stages, found.get(EvaluateSpec, []), (formats or [()])[-1], harnesses)
         top = self._top()
         for kind in ("model", "stage"):
             if kind not in kinds and not self._is_library:
@@ -233,7 +235,11 @@ class _Checker:
         return recipe
 
     def _outline(
-        self, stages: tuple[str, ...], evaluations: list[object], formats: tuple[str, ...] = ()
+        self,
+        stages: tuple[str, ...],
+        evaluations: list[object],
+        formats: tuple[str, ...] = (),
+        harnesses: tuple[str, ...] = (),
     ) -> Outline | None:
         """None where what could not be read may have been an evaluation or a stage."""
         task = ""
@@ -251,7 +257,7 @@ class _Checker:
         if not self.written_out or any(isinstance(s, t.Broken) for s in self.tree.statements):
             return None
         claims = tuple(self._claim(s) for s in self.tree.statements if isinstance(s, t.Claim) and s.kind != "require")
-        return Outline(self.source, claims, stages, metrics, self.evaluator, formats)
+        return Outline(self.source, claims, stages, metrics, self.evaluator, formats, harnesses)
 
     def _top(self) -> TopSpec | None:
         header = Span(0, 0)
@@ -302,6 +308,7 @@ class _Checker:
             params=tuple(self.params.declared),
             evaluator=self.evaluator,
             spans=self.binder.spans,
+            harnesses=tuple(found.get(HarnessSpec, ())),  # type: ignore[arg-type]
             track=found[TrackSpec][0] if TrackSpec in found else None,  # type: ignore[arg-type]
         )
 

@@ -21,6 +21,7 @@ from recipelang.source.suggest import closest, instead
 from recipelang.source.words import short_time, size_text
 from recipelang.spec import figures as of_size
 from recipelang.spec.evaluator import Evaluator
+from recipelang.spec.harness import HARNESS, HARNESS_METRICS
 from recipelang.spec.metrics import MEASURES
 from recipelang.spec.operators import COMPARISONS
 from recipelang.spec.recipe import Claim, Outline, Recipe
@@ -43,7 +44,8 @@ FUNCTIONS = {
     "params": "number of weights, zeros included",
 }
 
-RATIO_METRICS = tuple(name for name, metric in MEASURES.items() if metric.ratio)
+_KNOWN = {**HARNESS_METRICS, **MEASURES}
+RATIO_METRICS = tuple(name for name, metric in _KNOWN.items() if metric.ratio)
 
 #: how a measured value is named, in the terms of `metric_names`
 PATHS = {
@@ -125,6 +127,7 @@ def metric_names(recipe: Outline | Recipe) -> list[str]:
             if dense:
                 names.append(f"{evaluation}.dense.{metric}")
             names += [f"{evaluation}.{name}.{metric}" for name in outline.formats]
+    names += [f"{HARNESS}.{name}.{metric}" for name in outline.harnesses for metric in HARNESS_METRICS]
     return names
 
 
@@ -290,7 +293,7 @@ def _is_plain(expr: t.Expr) -> bool:
     """Whether a comparison is of values that are no ratios: 0.25 of them is no share."""
     names = [n.names[-1] for n in t.inside(expr) if isinstance(n, t.Path)]
     times = any(isinstance(n, t.Call) and of_size.is_figure(n) for n in t.inside(expr))
-    return times or any(name in MEASURES and not MEASURES[name].ratio for name in names)
+    return times or any(name in _KNOWN and not _KNOWN[name].ratio for name in names)
 
 
 def _shown(value: object, *, plain: bool = False) -> str:

@@ -29,10 +29,11 @@ from recipelang.spec.blocks import (
 from recipelang.spec.canonical import spec_form
 from recipelang.spec.check import check
 from recipelang.spec.effective import effective
+from recipelang.spec.harness import HarnessSpec
 from recipelang.spec.recipe import Recipe
 from recipelang.spec.references import references
 
-_TOP = ("recipe", "seed", "model", "data", "stages", "evaluate", "export", "claims")
+_TOP = ("recipe", "seed", "model", "data", "stages", "evaluate", "harness", "export", "claims")
 
 
 def read_document(source: Source, name: str) -> tuple[Recipe, dict[str, str]]:
@@ -138,6 +139,8 @@ class _Reader:
                 lines += self.stage(stage, f"stages[{index}]")
         for label, block in self.labelled(form, "evaluate"):
             lines += self.block(f"evaluate {string(label)}", EvaluateSpec, block, f"evaluate.{label}")
+        for label, block in self.labelled(form, "harness"):
+            lines += self.block(f"harness {string(label)}", HarnessSpec, block, f"harness.{label}")
         if "export" in form:
             lines += self.block("export", ExportSpec, form["export"], "export")
         lines += self.claims(form.get("claims", []))

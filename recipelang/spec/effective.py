@@ -43,6 +43,8 @@ def effective(recipe: Recipe, paths: Mapping[str, str] | None = None, params: Ma
         lines += printer.block(f"stage {_label(stage.name)}", stage, 0, inner)
     for evaluation in recipe.evaluations:
         lines += printer.block(f"evaluate {_label(evaluation.name)}", evaluation, 0)
+    for harness in recipe.harnesses:
+        lines += printer.block(f"harness {_label(harness.name)}", harness, 0)
     lines += printer.block("export", recipe.export, 0)
     if recipe.track is not None:
         lines += printer.block("track", recipe.track, 0)

@@ -11,6 +11,7 @@ from recipelang.source.frozen import frozen
 from recipelang.spec.blocks import DataSpec, EvaluateSpec, ExportSpec, MetaSpec, ModelSpec, Spec, StageSpec, TopSpec
 from recipelang.spec.compose import Composed
 from recipelang.spec.evaluator import Evaluator
+from recipelang.spec.harness import HarnessSpec
 from recipelang.spec.metrics import METRICS
 from recipelang.spec.params import Param
 from recipelang.spec.track import TrackSpec
@@ -52,6 +53,7 @@ class Recipe:
     spans: Mapping[str, Span] = field(compare=False, repr=False)
     #: no part of the experiment
     track: TrackSpec | None = None
+    harnesses: tuple[HarnessSpec, ...] = ()
 
     @property
     def seed(self) -> int:
@@ -85,6 +87,7 @@ class Recipe:
             yield from ((f"stage.{stage.name}.adapter.{a.name}", a) for a in stage.adapters)
         for evaluation in self.evaluations:
             yield f"evaluate.{evaluation.name}", evaluation
+        yield from ((f"harness.{h.name}", h) for h in self.harnesses)
         yield "export", self.export
         yield "meta", self.meta
         if self.track is not None:
@@ -113,6 +116,7 @@ class Outline:
     metrics: Mapping[str, tuple[tuple[str, ...], bool]]
     evaluator: Evaluator
     formats: tuple[str, ...] = ()
+    harnesses: tuple[str, ...] = ()
 
 
 @frozen

@@ -28,6 +28,8 @@ def references(recipe: Recipe) -> Iterator[tuple[str, str]]:
     for evaluation in recipe.evaluations:
         if evaluation.source is not None:
             yield f"evaluate.{evaluation.name}.source", evaluation.source
+    for harness in recipe.harnesses:
+        yield f"harness.{harness.name}.task", harness.task
 
 
 def used(recipe: Recipe) -> set[str]:

@@ -95,6 +95,7 @@ BLOCKS = _table(
         "adapter": "adapters lora peft low_rank",
         "shrink": "structured structured_pruning StructuredPruningModifier width slim",
         "evaluate": "eval evaluation test validate",
+        "harness": "lm_eval lm_evaluation_harness lm_harness",
         "export": "save output outputs",
         "track": "tracker trackers tracking logger loggers log_with report_to",
     }

@@ -57,6 +57,7 @@ def test_every_import_is_declared():
             "lsp",
             "trackers",
             "optuna",
+            "lm-eval",
         )
     }
     assert not missing

@@ -135,6 +135,10 @@ BAD: list[tuple[str, str, dict[str, list[Any]]]] = [
         "learning_rate": [[], constant(1e-3, 11), constant(1e-3) * 2, constant(-1e-3)], "seed": [-1], "precision": ["fp8"],
         "keep": [0], "checkpoint_every": [0], "checkpoint_seconds": [0.0, -1.0, INF, "9"], "compat": ["sparseml_9"], "optimizer_args": [{"eps": NAN}],
     }),
+    ("harnesses.0", "HarnessPlan", {
+        "name": [None, 3], "task": [None, 3], "file": [None], "digest": ["sha256:zz", "", None, 3], "data": [None, {"a": "b"}, [1]],
+        "metrics": [[], ["beauty"], None], "few_shot": [-1, 0.5, "5"], "samples": [0, -1, "9"], "batch": [0, -8, None, 1.5],
+    }),
     ("evaluations.0", "EvaluatePlan", {
         "name": [None], "split": [None, 3], "samples": [0, -1], "metrics": [["beauty"], [3], None], "null_threshold": [NAN],
         "every": [{"sparse": 0}, {"sparse": -6}], "dense": ["no"],

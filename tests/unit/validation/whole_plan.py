@@ -135,5 +135,15 @@ def whole() -> dict[str, Any]:
         "stages": [trained, once],
         "evaluations": [{"name": "dev", "split": "validation", "metrics": ["accuracy"], "every": {"sparse": 6}}],
         "claims": [{"kind": "expect", "id": 0, "text": "dev.accuracy >= 50%"}],
+        "harnesses": [
+            {
+                "name": "arc",
+                "task": "arc_easy",
+                "file": "arc.yaml",
+                "digest": SHA,
+                "data": {"a.jsonl": SHA},
+                "metrics": ["acc"],
+            }
+        ],
         "export": {"formats": ["safetensors"], "card": True, "max_shard": 5_000_000_000},
     }
