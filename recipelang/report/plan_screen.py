@@ -13,6 +13,7 @@ from rich.text import Text
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
 from recipelang.planning.adapter_plan import AdapterPlan
+from recipelang.planning.harness_plan import HarnessPlan
 from recipelang.planning.sliced import by_block, targets_left, through
 from recipelang.planning.types import (
     DistillPlan,
@@ -81,10 +82,7 @@ def full(recipe: Recipe, plan: Plan, width: int) -> RenderableType:
     steps = plural(plan.steps, "optimizer step") if plan.steps else "no optimizer steps"
     table.add_row("length", f"{steps} in {stages}{once}")
     for harness in plan.harnesses:
-        most = f", at most {harness.samples:,} examples" if harness.samples else ""
-        shots = "" if harness.few_shot is None else f", {harness.few_shot} shots"
-        what = f"{clean(harness.task)} by lm-eval: {', '.join(harness.metrics)}{shots}{most}"
-        table.add_row(f"harness {clean(harness.name)}", what)
+        table.add_row(f"harness {clean(harness.name)}", _harness(harness))
     table.add_row("memory", _memory(plan))
     parts: list[RenderableType] = [_title(plan), Padding(table, (0, 0, 0, 2))]
     for stage in plan.stages:
@@ -325,6 +323,12 @@ def _freeze(freeze: FreezePlan, all: int) -> str:
     share = f"{freeze.weights / all:.1%} of the model"
     until = "for the whole stage" if freeze.until is None else f"until step {freeze.until:,}"
     return f"{_many(freeze.targets, freeze.weights)}, {share}: frozen {until}"
+
+
+def _harness(harness: HarnessPlan) -> str:
+    most = f", at most {harness.samples:,} examples" if harness.samples else ""
+    few_shot = "" if harness.few_shot is None else f", {harness.few_shot}-shot"
+    return f"{clean(harness.task)} by lm-eval, at the end: {', '.join(harness.metrics)}{few_shot}{most}"
 
 
 def _adapter(adapter: AdapterPlan, all: int) -> str:
