@@ -10,7 +10,6 @@ from recipelang.kinds.choice import Choice, Signature
 from recipelang.kinds.plain import ListOf, OrNone
 from recipelang.kinds.schedule import ARGUMENTS, ScheduleOf
 from recipelang.kinds.text import chosen
-from recipelang.methods import METHODS
 from recipelang.methods.declaration import Method
 from recipelang.reference.attributes import default, header, says
 from recipelang.reference.markdown import block, code, table
@@ -19,8 +18,8 @@ from recipelang.spec.attribute import Attr, Spec
 from recipelang.spec.claims import CLAIMS, FUNCTIONS
 from recipelang.spec.figures import FIGURES
 from recipelang.spec.metrics import MEASURES
-from recipelang.spec.optimizers import OPTIMIZERS
 from recipelang.spec.params import TYPES
+from recipelang.spec.vocabulary import CALLED
 from recipelang.values.composite import PATTERNS
 from recipelang.values.quantities import DIMENSIONS, UNITS
 from recipelang.values.selector import ROLES
@@ -90,8 +89,8 @@ def of_argument(function: str, name: str) -> str | None:
 
 
 def signature(name: str) -> Signature | None:
-    """The method or optimizer of a name."""
-    for listed in (METHODS, OPTIMIZERS):
+    """The method, scope, reconstruction or optimizer of a name."""
+    for listed in CALLED:
         if name in listed:
             return listed[name]
     return None

@@ -145,6 +145,8 @@ class Course:
             more["best"] = {name: best.model_dump() for name, best in self.position.best.items()}
         if self.position.stopped:
             more["stopped"] = self.position.stopped
+        if self.position.reconstructed:
+            more["reconstructed"] = self.position.reconstructed
         if self.position.fp16:
             more["fp16"] = {name: scaled.model_dump() for name, scaled in self.position.fp16.items()}
         if self.position.streams:

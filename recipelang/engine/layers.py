@@ -23,6 +23,7 @@ from recipelang.engine.spill import Spilled
 from recipelang.pruning.free_memory import trim
 from recipelang.pruning.inputs import Gathered
 from recipelang.pruning.matrix_names import expert_of, parameter_of
+from recipelang.pruning.reconstruction import Samples
 from recipelang.source import RecipeError, fail
 from recipelang.tasks import Features
 
@@ -79,7 +80,7 @@ class Reached(Exception):
 
 @dataclass(frozen=True)
 class Layers:
-    """As `runtime.State.layers`. `between(done, of)` is called before each layer and at the end; it may stop the run."""
+    """As `modifier.State.layers`. `between(done, of)` is called before each layer and at the end; it may stop the run."""
 
     model: nn.Module
     features: Features
@@ -89,7 +90,13 @@ class Layers:
     between: Callable[[int, int], None]
     disk: Offloaded | None = None
 
-    def __call__(self, names: Sequence[str], gathers: type[Gathered], order: str) -> Iterator[dict[str, Gathered]]:
+    def __call__(
+        self,
+        names: Sequence[str],
+        gathers: type[Gathered],
+        order: str,
+        pruned: Callable[[Sequence[str], Samples], None] | None = None,
+    ) -> Iterator[dict[str, Gathered]]:
         stacks = _stacks(self.model, names)
         training = self.model.training
         self.model.eval()
@@ -99,13 +106,18 @@ class Layers:
             done, of = 0, sum(len(s.reached) for s in stacks)
             for stack in stacks:
                 portions = ahead.get(id(stack)) or self._calls(stack.reached, stack.decoder)
+                dense = [] if pruned is None else self._again(portions)
                 for number, layer in enumerate(stack.reached):
                     self.between(done, of)
                     own, last = stack.targets.get(number, {}), layer is stack.reached[-1]
                     again = not own or order == "sequential"  # what the layer makes of the samples once it is pruned
                     with self._here(layer, own if order != "untouched" else ()):
+                        for i in range(len(dense)):
+                            dense[i] = self._through(layer, dense[i])
                         if own:
                             yield self._gather(layer, own, gathers, portions, further=not last and not again)
+                            if pruned is not None:
+                                pruned([*own], _Passing(self, layer, portions, dense))
                             trim()  # of every layer the allocator would keep more, in pieces too small for the next
                         for i in range(len(portions) if again and not last else 0):
                             portions[i] = self._through(layer, portions[i])
@@ -147,12 +159,25 @@ class Layers:
                 portions.append(Portion(once[0].states, tuple(one.call for one in once), keep, across))
         return portions
 
+    def _again(self, portions: list[Portion] | Spilled) -> list[Portion] | Spilled:
+        """The same samples, to go their own way: as the model has them before it is pruned."""
+        if self.disk is None:
+            return [*portions]
+        found = Spilled(self.disk.kept)
+        for portion in portions:
+            found.append(portion)
+        return found
+
     @torch.no_grad()
     def _through(self, layer: nn.Module, portion: Portion) -> Portion:
-        call, *later = portion.calls
+        return replace(portion, states=self.states(layer, portion), calls=portion.calls[1:])
+
+    def states(self, layer: nn.Module, portion: Portion) -> Tensor:
+        """What a layer gives."""
+        call = portion.calls[0]
         with self.autocast():
             out = layer(portion.states, *call.others, **call.named)
-        return replace(portion, states=out if isinstance(out, Tensor) else out[0], calls=tuple(later))
+        return out if isinstance(out, Tensor) else out[0]
 
     @torch.no_grad()
     def _gather(
@@ -210,6 +235,26 @@ class Layers:
             first[name], width = name, targets[name].module.get_parameter("weight").shape[-1]
             sums[name] = gathers.empty(width, portions[0].states.device)
         return {name: sums[first[name]] for name in targets}
+
+
+@dataclass(frozen=True)
+class _Passing:
+    """As `pruning.reconstruction.Samples`."""
+
+    layers: Layers
+    layer: nn.Module
+    here: list[Portion] | Spilled  # before the layer
+    dense: list[Portion] | Spilled  # after it
+
+    def __len__(self) -> int:
+        return len(self.here)
+
+    def given(self, batch: int) -> tuple[Tensor, Tensor]:
+        portion = self.here[batch]
+        found, wanted = self.layers.states(self.layer, portion), self.dense[batch].states
+        if portion.keep is not None and portion.keep.shape == found.shape[:2]:
+            return found[portion.keep], wanted[portion.keep]
+        return found, wanted
 
 
 def _there(mask: Tensor) -> Tensor | None:

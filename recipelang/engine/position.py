@@ -133,6 +133,10 @@ class Position(Form, frozen=False):
     layer_sparsity: dict[str, dict[str, Share]] = Field(
         default={}, description="of blocks with `owl`, as `stage.block`, the share of zeros that each layer was given"
     )
+    reconstructed: dict[str, dict[str, tuple[Measured, Measured]]] = Field(
+        default={},
+        description="of blocks with `reconstruct`, as `stage.block`, the error of each layer before and after",
+    )
     scores_reused: dict[str, list[str]] = Field(
         default={}, description="of `shrink` blocks, as `stage.block`, the axes ranked by scores of an earlier pass"
     )

@@ -62,6 +62,7 @@ class RecordForm(OpenForm):
     never: NeverForm | None = None
     scores_reused: dict[str, list[str]] = {}
     few_tokens: dict[str, dict[str, Count]] = {}
+    reconstructed: dict[str, dict[str, list[Seconds]]] = {}
     layer_sparsity: dict[str, dict[str, Share]] = {}
     fp16: dict[str, Scaled] = {}
     best: dict[str, Best] = {}

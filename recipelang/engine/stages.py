@@ -35,6 +35,7 @@ from recipelang.engine.run_record import (
     place_of_layers,
     told_of_layers,
     told_of_masks,
+    told_of_reconstruction,
     told_of_shrinking,
     warn_of_few_tokens,
     warn_of_unreached,
@@ -194,6 +195,9 @@ def _at_once(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None) ->
     for block, given in state.shared.items():
         run.position.layer_sparsity[f"{stage.name}.{block}"] = given
         run.reporter.message(f"prune {block}: {told_of_layers(given)}")
+    for block, errors in state.reconstructed.items():
+        run.position.reconstructed[f"{stage.name}.{block}"] = errors
+        run.reporter.message(f"prune {block}: {told_of_reconstruction(errors)}")
     if state.few_tokens:
         run.position.few_tokens[stage.name] = state.few_tokens
         if processes.main():

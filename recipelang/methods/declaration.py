@@ -26,6 +26,7 @@ OWL = Signature(
         Argument("lambda", Ratio(), Fraction(8, 100), "farthest that the sparsity of a layer is from `sparsity`"),
     ),
 )
+CALLED_SCOPES = {OWL.name: OWL}
 PATTERNS: dict[Pattern, str] = {
     "unstructured": "single weights",
     "N:M": "an `N:M` pattern",
@@ -163,7 +164,7 @@ def layerwise(*scopes: Scope) -> Argument:
         f"weights ranked together, layer by layer: {rows}`uniform` per tensor; `erk` keeps more of small tensors, "
         "`owl(m = 5, lambda = 8%)` more of layers with outliers"
     )
-    return Argument("scope", NamesAndCalls("scope", scopes, {OWL.name: OWL}), scopes[0], doc)
+    return Argument("scope", NamesAndCalls("scope", scopes, CALLED_SCOPES), scopes[0], doc)
 
 
 def scope_of(chosen: Chosen) -> str:

@@ -118,6 +118,8 @@ def _stage(recipe: Recipe, stage: StageSpec, index: int, facts: ModelFacts, foun
                 "llm-compressor does not prune blocks",
                 "llm-compressor supports `unstructured` and `N:M`",
             )
+        elif prune.reconstruct is not None:
+            refuse(f"{path}.reconstruct", "llm-compressor does not reconstruct layers", "remove `reconstruct`")
         elif prune.order == "parallel":
             refuse(f"{path}.order", "llm-compressor prunes layers only one after another", "remove `order`")
         elif there.modifier in modifiers:

@@ -70,8 +70,9 @@ class State:
     gradients: Gradients = lambda batches, size, dense=False: iter(())
     #: `(targets, what to gather, order)`: layer by layer, what was gathered of the inputs of the targets in it. What
     #: is done to a layer before the next is asked for is what the next one sees, if the order is `sequential`; in the
-    #: order `untouched` nothing is done to any
-    layers: Callable[[Sequence[str], type[Gathered], str], Iterator[dict[str, Gathered]]] = lambda *_: iter(())
+    #: order `untouched` nothing is done to any. A fourth argument is called once a layer is pruned, with its targets
+    #: and the samples on their way through it
+    layers: Callable[..., Iterator[dict[str, Gathered]]] = lambda *_: iter(())
     #: of weights that lie on disk: `(names, kept=names)`, those in memory meanwhile, and what becomes of them; none: all
     #: weights are in memory
     present: Callable[..., AbstractContextManager[None]] | None = None
@@ -79,6 +80,8 @@ class State:
     few_tokens: dict[str, int] = field(default_factory=dict)
     #: of blocks whose layers share out the zeros: layer -> its share of zeros
     shared: dict[str, dict[str, float]] = field(default_factory=dict)
+    #: of blocks that reconstruct: layer -> its error before and afterwards
+    reconstructed: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
 
     @functools.cached_property
     def parameters(self) -> dict[str, torch.nn.Parameter]:

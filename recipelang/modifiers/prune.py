@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from recipelang.methods import METHODS
 from recipelang.methods.declaration import Method
 from recipelang.modifiers.matrices import finite, live_of, put, weights_of
 from recipelang.modifiers.modifier import Modifier, State, misshapen
+from recipelang.modifiers.rebuilding import rebuild
 from recipelang.modifiers.sharing import shared
 from recipelang.planning.prune_plan import PruneEvent, PrunePlan
 from recipelang.pruning import patterns, streamed
@@ -201,7 +203,8 @@ class Prune(Modifier):
         if self.plan.scope == "owl":
             zeros = shared(self.plan, self.pieces, zeros[0], state)
         wanted = dict(zip(self.pieces, zeros, strict=True))
-        for inputs in state.layers(self.pieces, gathers, self.plan.order):
+        again = () if self.plan.reconstruct is None else (partial(rebuild, self.plan, state),)
+        for inputs in state.layers(self.pieces, gathers, self.plan.order, *again):
             self._fit(inputs, wanted, state)
         state.masks.clear_moments(state.optimizer)
 
@@ -227,7 +230,7 @@ class Prune(Modifier):
             if weight.numel() >= _LARGE:
                 trim()
         put(weights, list(keeps), list(keeps.values()), state)
-        if state.present is not None:
+        if state.present is not None and self.plan.reconstruct is None:
             state.masks.settle()
 
     def _scored(

@@ -14,7 +14,7 @@ from recipelang.modifiers.modifier import State
 from recipelang.planning.prune_plan import PrunePlan
 from recipelang.pruning import owl
 from recipelang.pruning.inputs import Squares, not_finite
-from recipelang.pruning.matrix_names import parameter_of
+from recipelang.pruning.matrix_names import layer_of, parameter_of
 from recipelang.pruning.scores.wanda import score
 from recipelang.pruning.selection import counts
 
@@ -51,16 +51,10 @@ def shared(plan: PrunePlan, pieces: Sequence[str], zeros: int, state: State) -> 
     least, most = [masked[n] // unit for n in pieces], [sizes[n] // unit for n in pieces]
     each = dict(zip(pieces, (unit * n for n in owl.spread(zeros // unit, exact, least, most)), strict=True))
     state.shared[plan.name] = {
-        _layer(names[0]): sum(each[n] for n in names) / size for names, size in zip(layers, wanted, strict=True)
+        layer_of(names[0]): sum(each[n] for n in names) / size for names, size in zip(layers, wanted, strict=True)
     }
     return [each[n] for n in pieces]
 
 
 def _scores(weight: Tensor, squares: Tensor) -> Tensor:
     return score(weight.detach().to(torch.float32), squares)
-
-
-def _layer(name: str) -> str:
-    """`model.layers.3` of `model.layers.3.mlp.up_proj.weight`."""
-    parts = name.split(".")
-    return ".".join(parts[: next(i for i, part in enumerate(parts) if part.isdigit()) + 1])

@@ -28,7 +28,8 @@ def plan(prunes: Sequence[PrunePlan], facts: ModelFacts, data: DataPlan) -> Cali
     width = int(facts.config.get("hidden_size") or facts.config.get("dim") or 0)
     layers = _layers(prunes, facts)
     statistics = max((work.statistics for work in works(prunes, facts)), default=0)
-    states = 4 * samples * data.sequences * length * width if layers else 0
+    tracks = 2 if any(p.reconstruct for p in prunes) else 1  # as the pruned and as the dense model have them
+    states = 4 * tracks * samples * data.sequences * length * width if layers else 0
     return CalibrationPlan(samples=samples, length=length, layers=len(layers), statistics=statistics, states=states)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from recipelang.kinds.sizes import RANKINGS
 from recipelang.methods import METHODS
+from recipelang.methods.reconstruction import BYTES as RECONSTRUCTED
 from recipelang.planning import calibration
 from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.dropouts import ATTENTION, BESIDE, HIDDEN
@@ -113,7 +114,7 @@ class _Stage:
                 masks[key] = masks.get(key, 0) + t.size * (t.name in targets)
         layer, read = max(layers.values(), default=0), self.stage.calibration
         outside = self.item * self.facts.parameters - sum(layers.values())
-        states = min(ROOM, read.states * self.item // 4) if read else 0
+        states = min(self._room(), read.states * self.item // 4) if read else 0
         # a file is mapped while it is read, and its pages count until it is closed
         there = outside + layer + min(outside, MAPPED + self.item * largest)
         calls = pruned = 0.0
@@ -121,10 +122,17 @@ class _Stage:
             works = calibration.works(self.stage.prunes, self.facts)
             gathered, fitted = (max((getattr(w, n) for w in works), default=0) for n in ("gathered", "fitted"))
             calls = there + self._pass(read) + states
-            pruned = layer + states + max(gathered, fitted + max(masks.values(), default=0)) + self._pass(read)
+            work = max(
+                gathered, fitted + max(masks.values(), default=0), self._rebuilt() + max(masks.values(), default=0)
+            )
+            pruned = layer + states + work + self._pass(read)
         alone = largest * (2 * self.item + _ALONE)  # ranked by its weights only, counted, or written
         evaluated = max((there + self._evaluation(e) + self._held(e) for e in self.plan.evaluations), default=0)
         return round(max(calls, pruned, alone, evaluated)) + self.beside
+
+    def _room(self) -> int:
+        """Of the states that are in memory while the weights are on disk: they go their way twice in a reconstruction."""
+        return 2 * ROOM if any(p.reconstruct for p in self.stage.prunes) else ROOM
 
     def _held(self, evaluation: EvaluatePlan) -> int:
         """States of the batches that go through a layer together."""
@@ -234,7 +242,22 @@ class _Stage:
         works = calibration.works(stage.prunes, self.facts)
         gathered, fitted = (max((getattr(w, n) for w in works), default=0) for n in ("gathered", "fitted"))
         # a part of what a pass took is not given back before a matrix is done
-        return read.states + max(gathered, fitted) + self._pass(read)
+        return read.states + max(gathered, fitted, self._rebuilt()) + self._pass(read)
+
+    def _rebuilt(self) -> float:
+        """The remaining weights of a layer while they are trained, and what a micro-batch keeps for its way back."""
+        layers: dict[tuple[str, int | None], int] = {}
+        layer_of = {t.name: t.layer for t in self.facts.tensors}
+        for prune in (p for p in self.stage.prunes if p.reconstruct):
+            for t in prune.targets:
+                key = t.name.partition(f".{layer_of[t.name]}.")[0], layer_of[t.name]
+                layers[key] = layers.get(key, 0) + t.size
+        if not layers or self.stage.calibration is None:
+            return 0
+        tokens = self.stage.micro_batch * self.stage.calibration.length
+        scores = self._scores(tokens, self.stage.calibration.length, training=False)
+        kept = self._bytes * (tokens * self._outputs * (_KEPT + 1) + (_SCORES + _SCORES_BACKWARD) * scores)
+        return (RECONSTRUCTED + 2 * self.item) * max(layers.values()) + kept
 
     def _pass(self, read: CalibrationPlan) -> float:
         """Of one micro-batch through one layer."""

@@ -69,6 +69,13 @@ def _declared(method: str) -> str:
         raise ValueError(f"`{method[:80]}` is none of {', '.join(f'`{n}`' for n in METHODS)}{more}") from None
 
 
+class ReconstructPlan(Frozen):
+    """How the remaining weights of a layer are trained once it is pruned."""
+
+    steps: Some
+    learning_rate: float = Field(gt=0, allow_inf_nan=False, description="of the first step; it falls to 0 linearly")
+
+
 class PrunePlan(Frozen):
     name: str
     method: Annotated[str, AfterValidator(_declared)]
@@ -80,6 +87,7 @@ class PrunePlan(Frozen):
     order: Literal["sequential", "parallel"] = Field(
         default="sequential", description="one shot: whether a layer's inputs come from pruned or from dense layers"
     )
+    reconstruct: ReconstructPlan | None = None
     targets: tuple[Target, ...]
     never: tuple[str, ...] = Field(default=(), description="tensors that must gain no zeros and no mask")
     dense: tuple[DenseGroup, ...] = ()
@@ -119,6 +127,8 @@ class PrunePlan(Frozen):
             raise ValueError("`pattern_size` is not of its pattern")
         if self.scope == "owl" and not {*(a.name for a in OWL.arguments)} <= self.args.keys():
             raise ValueError("`args` lack those of `owl`")
+        if self.reconstruct is not None and (METHODS[self.method].looks_at != "inputs" or self.order != "sequential"):
+            raise ValueError("only layers that are pruned one after another are reconstructed")
         if METHODS[self.method].scheduled != bool(self.events):
             raise ValueError(f"`{self.method}` {'has' if self.events else 'needs'} events")
         return self

@@ -13,7 +13,7 @@ from recipelang.planning import compat, counts, match as matching, schedule
 from recipelang.planning.context import Context
 from recipelang.planning.families import TensorFact
 from recipelang.planning.prune_plan import DenseGroup, PruneEvent, PrunePlan, Target
-from recipelang.planning.shares import arguments, fits
+from recipelang.planning.shares import arguments, fits, reconstruction
 from recipelang.source import Label
 from recipelang.source.words import listed, plural
 from recipelang.spec.blocks import PruneSpec
@@ -124,6 +124,7 @@ class Prunes:
             pattern=spec.pattern.kind,  # type: ignore[arg-type]
             pattern_size=size,
             order=spec.order,  # type: ignore[arg-type]
+            reconstruct=reconstruction(spec),
             ties="first" if clock is schedule else "sparseml_1",
             targets=tuple(Target(name=n, shape=facts[n].shape, purpose=_purpose(facts[n])) for n in targets),
             never=never,

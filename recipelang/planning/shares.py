@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from recipelang.kinds.text import percent
 from recipelang.planning.context import Context
+from recipelang.planning.prune_plan import ReconstructPlan
 from recipelang.spec.blocks import PruneSpec
 from recipelang.values.composite import Chosen
 
@@ -19,6 +20,10 @@ def arguments(method: Chosen) -> dict[str, object]:
         elif value is not None:
             found[name] = float(value) if isinstance(value, Fraction) else value
     return found
+
+
+def reconstruction(spec: PruneSpec) -> ReconstructPlan | None:
+    return ReconstructPlan(**arguments(spec.reconstruct)) if spec.reconstruct is not None else None  # type: ignore[arg-type]
 
 
 def fits(context: Context, spec: PruneSpec, sparsity: Fraction, targets: tuple[str, ...], path: str) -> bool:

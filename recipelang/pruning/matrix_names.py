@@ -35,3 +35,13 @@ def expert_of(name: str) -> str:
         return f"{parameter.rpartition('.')[0]}[{expert}]"
     before, found, after = parameter.partition(".experts.")
     return f"{before}{found}{after.partition('.')[0]}" if found else ""
+
+
+def layer_of(name: str) -> str:
+    """The layer that a matrix of these names is in.
+
+    >>> layer_of("model.layers.3.mlp.up_proj.weight")
+    'model.layers.3'
+    """
+    parts = name.split(".")
+    return ".".join(parts[: next(i for i, part in enumerate(parts) if part.isdigit()) + 1])

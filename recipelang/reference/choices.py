@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from recipelang.kinds.choice import Signature
 from recipelang.kinds.text import chosen
 from recipelang.methods import METHODS
-from recipelang.methods.declaration import PATTERNS as PATTERN_WORDS, Method
+from recipelang.methods.declaration import CALLED_SCOPES, PATTERNS as PATTERN_WORDS, Method
+from recipelang.methods.reconstruction import RECONSTRUCTIONS
 from recipelang.reference.markdown import block, code, page, table
 from recipelang.spec.blocks import PruneSpec
 from recipelang.spec.optimizers import OPTIMIZERS
@@ -21,6 +22,10 @@ def text() -> str:
         "Arguments that you omit have their defaults.",
         "## Methods\n\nThe values of `method` in a `prune` block, which decides how weights are ranked.",
         *_signatures(METHODS),
+        "## Scopes\n\nScopes with arguments, as values of `scope` of a method.",
+        *_signatures(CALLED_SCOPES),
+        "## Reconstructions\n\nThe values of `reconstruct` in a `prune` block of a one-shot stage.",
+        *_signatures(RECONSTRUCTIONS),
         "## Optimizers\n\nThe values of `optimizer` in a stage.",
         *_signatures(OPTIMIZERS),
         "## Patterns\n\nThe values of `pattern` in a `prune` block, which decides which weights become zero together.",

@@ -19,6 +19,8 @@ def at_once(prune: PrunePlan) -> str:
     if prune.scope == "owl":
         far = float(prune.args["lambda"])
         text += f", each layer {prune.final - far:.2%} to {prune.final + far:.2%}, by outliers above {prune.args['m']:g} times its mean"
+    if how := prune.reconstruct:
+        text += f"; each layer then trained {plural(how.steps, 'step')} to give the dense model's outputs"
     return text
 
 

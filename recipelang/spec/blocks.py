@@ -32,6 +32,7 @@ from recipelang.kinds.terms import LOGITS, Kept, Terms
 from recipelang.kinds.text import percent
 from recipelang.methods import METHODS
 from recipelang.methods.declaration import scope_of
+from recipelang.methods.reconstruction import RECONSTRUCTIONS
 from recipelang.source.words import both
 from recipelang.spec.adapters import AdapterSpec
 from recipelang.spec.attribute import ANY, Attr, Spec, conflict, refusal
@@ -411,6 +412,15 @@ class PruneSpec(Spec):
             OneOf("sequential", "parallel"), f"order in which {LAYER_BY_LAYER} prune the layers", example="sequential"
         ),
     ] = "sequential"
+    reconstruct: Annotated[
+        Chosen | None,
+        Attr(
+            OrNone(Choice("reconstruction", RECONSTRUCTIONS)),
+            f"train the remaining weights of each layer once it is pruned; with {LAYER_BY_LAYER} only",
+            example="layer(steps = 50, learning_rate = 1e-3)",
+            added=True,
+        ),
+    ] = None
 
     @classmethod
     def wanted(cls, values: Mapping[str, object]) -> tuple[str, ...]:
@@ -428,6 +438,8 @@ class PruneSpec(Spec):
                     raise conflict(name, f"`{method.name}` takes no `{name}`", "remove it")
         if refusal := METHODS[method.name].refusal(method, pattern):
             raise conflict(*refusal)
+        if self.reconstruct is not None:
+            self._goes_through_layers()
         if pattern.kind == "block" and scope_of(method) == "row":
             help = "rank blocks within each tensor (`uniform`) or all together (`global`)"
             raise conflict("method", "blocks are not ranked by rows", help)
@@ -435,6 +447,15 @@ class PruneSpec(Spec):
             help = "write `scope = uniform`: an N:M pattern gives every tensor the same sparsity"
             raise conflict("method", "an N:M pattern has no densities to choose", help)
         return self
+
+    def _goes_through_layers(self) -> None:
+        """E201 where the samples do not pass through one pruned layer after another."""
+        if METHODS[self.method.name].looks_at != "inputs":
+            help = f"use {LAYER_BY_LAYER.replace(' and ', ' or ')}, or remove `reconstruct`"
+            raise refusal("E201", "reconstruct", f"`{self.method.name}` does not go through layers", help)
+        if self.order != "sequential":
+            message = "`reconstruct` and `order = parallel` cannot be combined"
+            raise refusal("E201", "reconstruct", message, "remove one of them")
 
 
 class DistillSpec(Spec):

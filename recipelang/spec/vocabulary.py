@@ -5,12 +5,15 @@ A let that no attribute takes is judged by no attribute's kind, so its words are
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cache
 
+from recipelang.kinds.choice import Signature
 from recipelang.kinds.schedule import ARGUMENTS
 from recipelang.kinds.terms import NAMES
 from recipelang.methods import METHODS
+from recipelang.methods.declaration import CALLED_SCOPES
+from recipelang.methods.reconstruction import RECONSTRUCTIONS
 from recipelang.schedules.shapes import SHAPES
 from recipelang.source.suggest import closest, instead
 from recipelang.spec.blocks import BLOCKS
@@ -18,19 +21,22 @@ from recipelang.spec.evaluator import Evaluator
 from recipelang.spec.optimizers import OPTIMIZERS
 from recipelang.syntax import tree as t
 
+#: tables of what takes arguments
+CALLED: tuple[Mapping[str, Signature], ...] = (METHODS, CALLED_SCOPES, RECONSTRUCTIONS, OPTIMIZERS)
+
 
 @cache
 def symbols() -> frozenset[str]:
     """Names that some attribute, or some argument of a method or optimizer, takes as a value."""
     kinds = [a.kind for table in BLOCKS.values() for spec in table.values() for a in spec.attributes().values()]
-    kinds += [a.kind for table in (METHODS, OPTIMIZERS) for s in table.values() for a in s.arguments]
+    kinds += [a.kind for table in CALLED for s in table.values() for a in s.arguments]
     return frozenset(name for kind in kinds for name in kind.symbols)
 
 
 @cache
 def functions() -> dict[str, frozenset[str]]:
     """What can be called in a value -> the names of its arguments."""
-    found = {name: frozenset(a.name for a in s.arguments) for t in (METHODS, OPTIMIZERS) for name, s in t.items()}
+    found = {name: frozenset(a.name for a in s.arguments) for t in CALLED for name, s in t.items()}
     for name in SHAPES:
         found[name] = found.get(name, frozenset()) | frozenset(ARGUMENTS)
     for name in NAMES:

@@ -12,6 +12,8 @@ from recipelang.cli.exit_codes import Exit
 from recipelang.cli.screen import explained
 from recipelang.kinds.schedule import ARGUMENTS
 from recipelang.methods import METHODS
+from recipelang.methods.declaration import CALLED_SCOPES
+from recipelang.methods.reconstruction import RECONSTRUCTIONS
 from recipelang.reference.words import every_block, words
 from recipelang.schedules.shapes import SHAPES
 from recipelang.source.codes import codes, page, rule_names, title
@@ -81,7 +83,12 @@ def _meanings(word: str) -> Iterator[Callable[[], None]]:
         if word in spec.attributes():
             of = " inside ".join(f"`{k}`" for k in (kind, parent) if k)
             yield partial(explained.attribute, word, spec.attributes()[word], spec, of)
-    for table, what in ((METHODS, "a pruning method"), (OPTIMIZERS, "an optimizer")):
+    for table, what in (
+        (METHODS, "a pruning method"),
+        (CALLED_SCOPES, "a scope of a pruning method"),
+        (RECONSTRUCTIONS, "a way to reconstruct layers"),
+        (OPTIMIZERS, "an optimizer"),
+    ):
         if word in table:
             yield partial(explained.function, table[word], what)
         for signature in table.values():

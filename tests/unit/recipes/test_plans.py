@@ -22,6 +22,7 @@ DECODERS = (
     "oneshot/adapters-50",
     "oneshot/alps-50",
     "oneshot/owl-70",
+    "oneshot/reconstructed-60",
     "oneshot/decoder-50",
     "oneshot/magnitude-50",
     "oneshot/sparsegpt-50",

@@ -183,7 +183,7 @@ def test_the_examples_are_good(kind: str, spec: type[Spec]) -> None:
 
 
 #: what does nothing, or is not all, without anything else
-_NOT_ALONE = (("group", "targets"), ("stage", "keep_best"), ("stage", "stop_early"),
+_NOT_ALONE = (("group", "targets"), ("prune", "reconstruct"), ("stage", "keep_best"), ("stage", "stop_early"),
               ("stage", "patience"), ("stage", "min_delta"), ("data", "shuffle_buffer"), ("export", "quantize"),
               ("shrink", "budget"), ("shrink", "chosen"), ("shrink", "latencies"), ("shrink", "every"))  # fmt: skip
 

@@ -114,6 +114,9 @@ BAD: list[tuple[str, str, dict[str, list[Any]]]] = [
     ("stages.1.shrinks.0.reshapes.0.cuts.0", "CutPlan", {
         "dim": [-1, "1", None, 0.5], "axis": ["layers", "", 3, None], "parts": [0, -1, None], "unit": [0, "1", 0.5]
     }),
+    ("stages.1.prunes.0.reconstruct", "ReconstructPlan", {
+        "steps": [0, -1, 1.5, "50", None], "learning_rate": [0, -1e-3, NAN, INF, "1e-3", None], "momentum": [0.9],
+    }),
     ("stages.1.shrinks.0.reshapes.0", "ReshapePlan", {
         "name": [None, 3, ["a"]], "shape": [[0, 8], ["4", 8], None, 8, [4.5, 8]], "cuts": [[], None, {}], "surplus": [1],
     }),

@@ -78,6 +78,7 @@ def whole() -> dict[str, Any]:
                 "name": "all",
                 "method": "wanda",
                 "scope": "row",
+                "reconstruct": {"steps": 50, "learning_rate": 0.001},
                 "targets": [target("a")],
                 "events": [{"step": 0, "sparsity": 0.5, "zeros": [16]}],
             }
