@@ -205,3 +205,33 @@ def test_what_counts_only_at_the_end_is_refused(tmp_path: Path) -> None:
         with pytest.raises(RecipeError) as refused:
             plan_of(recipe)
         assert [d.code for d in refused.value.diagnostics if d.severity == "error"] == ["E258"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        (("method = magnitude", "method = redrawn_movement(learning_rate = 1e-2)")),
+        (("method = magnitude", "method = movement")),
+        (("distill", "distill")),
+        (
+            (
+                "  prune weights",
+                "  adapter low { method = lora(rank = 4), targets = @linear & @encoder }\n  prune weights",
+            )
+        ),
+    ],
+    ids=["redrawn", "movement", "plain", "adapter"],
+)
+def test_what_a_method_does_at_the_end_of_a_stage_leaves_the_best_weights(change, tmp_path: Path) -> None:
+    """Measured again behind the end, the weights are as good as they were at that step, and have the zeros of the plan."""
+    recipe, seen = recipe_of(tmp_path), Measured()
+    text = recipe.read_text("utf-8").replace(*change).replace("over = 0%..40%", "over = 10%..40%")
+    recipe.write_text(text, "utf-8")
+    result = run(recipe, tmp_path / "out", seen)
+    told = record(tmp_path / "out")["best"]["sparse"]
+    assert seen.values[None] == told["value"] == seen.values[told["step"]]
+    plan = planned(str(recipe))[1]
+    (prune,) = plan.stages[1].prunes
+    assert [result.measurements.zeros[t.name] for t in prune.targets] == list(prune.events[-1].zeros)
+    assert stopped_often(recipe, tmp_path / "cut", 5) > 2
+    assert same(weights(tmp_path / "cut"), weights(tmp_path / "out"))
