@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from recipelang.engine.precision import Scaler
 from recipelang.engine.seeds import stream
 from recipelang.modifiers.adapter import Adapter
+from recipelang.modifiers.average import Average
 from recipelang.modifiers.distill import Distill, Teacher
 from recipelang.modifiers.freeze import Freeze
 from recipelang.modifiers.keep_best import KeepBest
@@ -41,5 +42,6 @@ def acting(
     distills = [Distill(d, teacher, outputs, seed, compared=compared) for d, teacher in pairs]
     adapters = [Adapter(a, stream(stage.seed, stage.name, a.name, "adapter")) for a in stage.adapters]
     scalers = [Scaler()] if scaled and scheduled and stage.precision == "fp16" else []
+    averages = [Average(stage.ema)] if stage.ema is not None else []
     keeps = [KeepBest()] if stage.best is not None else []
-    return [*scalers, *freezes, *prunes, *adapters, *rates, *distills, KeepZeros(), *keeps]
+    return [*scalers, *freezes, *prunes, *adapters, *rates, *distills, KeepZeros(), *averages, *keeps]

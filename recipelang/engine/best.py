@@ -7,17 +7,30 @@ from collections.abc import Mapping, Sequence
 from recipelang.engine.course import Course
 from recipelang.engine.fitting import each_once
 from recipelang.engine.position import Best, Wait
+from recipelang.modifiers.average import Average
 from recipelang.modifiers.keep_best import KeepBest
 from recipelang.modifiers.modifier import Modifier
 from recipelang.planning.types import EvaluatePlan, StagePlan
 from recipelang.planning.watch_plan import StopPlan, WatchPlan
 from recipelang.pruning.shards import beside
+from recipelang.source import fail
 from recipelang.source.words import plural
 from recipelang.spec.claims import metric_text
 
 
 def keeper(modifiers: Sequence[Modifier]) -> KeepBest | None:
     return next((m for m in modifiers if isinstance(m, KeepBest)), None)
+
+
+def averaged(run: Course, stage: StagePlan, modifiers: Sequence[Modifier]) -> Average | None:
+    """E055 for a model in shards."""
+    found = next((m for m in modifiers if isinstance(m, Average)), None)
+    if found is not None and run.shard:
+        help = "give every process a full copy: remove `--shard`"
+        raise fail(
+            "E055", f"this release does not average sharded weights, as `ema` of stage `{stage.name}` does", help=help
+        )
+    return found
 
 
 def judges(watch: WatchPlan | None, evaluation: EvaluatePlan, step: int) -> bool:
@@ -56,8 +69,10 @@ def _wait(run: Course, stage: StagePlan, stop: StopPlan, step: int, value: float
 
 def bring_back(run: Course, stage: StagePlan, step: int) -> None:
     """The stage ends, after so many steps, with the best weights that were measured."""
+    if run.average is not None:
+        run.average.leave(run.model)
     best, keeper = run.position.best.get(stage.name), run.best
-    run.best = None
+    run.best = run.average = None
     if stage.best is None:
         return
     if best is None or keeper is None:

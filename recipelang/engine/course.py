@@ -26,6 +26,7 @@ from recipelang.engine.run_record import body, examples_of, measured_on
 from recipelang.engine.slices import Unsliced, sharded_model
 from recipelang.engine.sources import same_data, same_template
 from recipelang.engine.statement import lock_digest, run_digest, stamps
+from recipelang.modifiers.average import Average
 from recipelang.modifiers.keep_best import KeepBest
 from recipelang.modifiers.modifier import Modifier
 from recipelang.planning.data import load_split
@@ -75,6 +76,7 @@ class Course:
         self.stop = StopRequests(self._stopping)
         self.measuring: EvaluatePlan | None = None
         self.writing: Writing | None = None  # a checkpoint that is not whole yet
+        self.average: Average | None = None  # inside a stage that ends with one of its weights
         self.best: KeepBest | None = None  # inside a stage that keeps its best weights
         self.model: nn.Module  # once it is loaded
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from recipelang.engine.acting import acting
 from recipelang.engine.position import Position, masked
+from recipelang.modifiers.average import Average
 from recipelang.modifiers.keep_best import MASK, WEIGHT, KeepBest
 from recipelang.modifiers.modifier import misshapen
 from recipelang.planning.controls import frozen
@@ -44,6 +45,7 @@ def unfit(weights: Tensors, state: Tensors, model: nn.Module, plan: Plan, positi
         or _other_randomness(_below(_RANDOM, state), position)
         or _other_memories(_below(_OPTIMIZER, state), model, inside)
         or _of_modifiers(state, inside, position.step)
+        or _other_average(_below(f"{Average.name}/", state), weights, model, inside, state)
         or _other_best(_below(f"{KeepBest.name}/", state), model, inside, plan, position)
     )
 
@@ -73,6 +75,23 @@ def _other_masks(masks: Tensors, weights: Tensors, model: nn.Module, wanted: set
         if name in weights and revived(local(weights[name]), local(mask)):
             return f"`{name}` is not zero where its mask is zero"
     return None
+
+
+def _other_average(
+    kept: Tensors, weights: Tensors, model: nn.Module, stage: StagePlan | None, state: Tensors
+) -> str | None:
+    """One of every parameter, with its zeros, in a stage that has an average."""
+    if stage is None or stage.ema is None:
+        return f"`{min(kept)}` does not belong there" if kept else None
+    parameters = dict(model.named_parameters())
+    if odd := sorted(kept.keys() ^ parameters.keys()):
+        return f"the average of `{odd[0]}` {'is missing' if odd[0] in parameters else 'does not belong there'}"
+    whys = (misshapen(f"average/{n}", t, parameters[n].shape, parameters[n].dtype) for n, t in kept.items())
+    masks = _below(_MASK, state)
+    return next(filter(None, whys), None) or next(
+        (f"the average of `{n}` is not zero where its mask is zero" for n, m in masks.items() if revived(kept[n], m)),
+        None,
+    )
 
 
 def _other_best(kept: Tensors, model: nn.Module, stage: StagePlan | None, plan: Plan, position: Position) -> str | None:

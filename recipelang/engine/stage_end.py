@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -54,7 +55,8 @@ def measure_inside(run: Course, stage: StagePlan, step: int, evaluations: Sequen
     run.position.unmeasured = [e.name for e in evaluations]
     try:
         for evaluation in evaluations:
-            note(run, stage, evaluation, step, run.measure(evaluation, stage, step))
+            with nullcontext() if run.average is None else run.average.shown(run.model):
+                note(run, stage, evaluation, step, run.measure(evaluation, stage, step))
             run.position.unmeasured.remove(evaluation.name)
     except Interrupted as stopped:
         return stopped.signal

@@ -15,7 +15,7 @@ from recipelang import processes
 from recipelang.engine import checkpoint
 from recipelang.engine.acting import acting
 from recipelang.engine.attention_maps import has_maps, show_maps
-from recipelang.engine.best import bring_back, keeper
+from recipelang.engine.best import averaged, bring_back, keeper
 from recipelang.engine.course import Course
 from recipelang.engine.gradients import gradients
 from recipelang.engine.groups import make_optimizer
@@ -82,7 +82,7 @@ def _steps(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None) -> f
     for modifier in modifiers:
         modifier.join(optimizer)
     show_maps(run.model, any("output_attentions" in m.asks for m in modifiers))
-    run.best = keeper(modifiers)
+    run.best, run.average = keeper(modifiers), averaged(run, stage, modifiers)
     _take_up(run, stage, loaded, optimizer, modifiers)
     state = _state(run, stage, optimizer, stage.steps)
     state.step = run.position.step

@@ -171,6 +171,10 @@ def _ask_for_what_a_loop_lacks(
             raise fail("E055", "this release does not support `cache` in your own loop", help="remove it")
         if teacher is not None and unwrapped(teacher) is model:
             raise fail("E086", "the teacher is the model itself", help="pass a copy: `copy.deepcopy(model)`")
+    if spec.ema is not None:
+        with at_label(recipe.label(f"{path}.ema")):
+            help = "remove it, and use `torch.optim.swa_utils.AveragedModel`"
+            raise fail("E055", "this release does not support `ema` in your own loop", help=help)
     for name, _ in watched(spec):
         with at_label(recipe.label(f"{path}.{name}")):
             help = "remove it; evaluate in your loop, and save the weights there"

@@ -77,7 +77,7 @@ class _Stage:
         stage, weights = self.stage, self.item * self.facts.parameters
         held = weights + sum(t.size for p in stage.prunes for t in p.targets)  # and their masks
         held += sum(p.scoring for p in stage.prunes)
-        held += weights if stage.best is not None else 0
+        held += weights * ((stage.best is not None) + (stage.ema is not None))
         loading = 0
         left = 0  # of gradients that are gone: their room is not given back, and too small for logits
         for shrink in (

@@ -135,6 +135,7 @@ class Stages(Context):
             learning_rate=rate,
             clip=None if spec.clip is None else float(spec.clip),
             loss=self.guard(f"{path}.class_weights", lambda: plan_loss(self, spec, lambda: self._class_counts(spec))),
+            ema=None if spec.ema is None else float(spec.ema),
             precision=spec.precision,  # type: ignore[arg-type]
             data=spec.data,
             seed=self.recipe.seed if spec.seed is None else spec.seed,

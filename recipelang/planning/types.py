@@ -222,6 +222,7 @@ class StagePlan(Frozen):
     learning_rate: tuple[Segment, ...]
     clip: Annotated[Finite, Field(gt=0)] | None = 1.0
     loss: LossPlan | None = Field(default=None, description="none: the model's own")
+    ema: Share | None = Field(default=None, description="decay of the average of the weights that the stage ends with")
     best: WatchPlan | None = Field(default=None, description="none: the stage ends with its last weights")
     stop: StopPlan | None = Field(default=None, description="when the stage ends before its last step")
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"

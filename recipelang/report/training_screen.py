@@ -14,6 +14,11 @@ from recipelang.source.words import listed, plural
 def rows(plan: Plan, stage: StagePlan) -> Iterator[tuple[str, str]]:
     if stage.loss is not None:
         yield "loss", _loss(stage.loss, plan.model.labels)
+    if stage.ema is not None:
+        yield (
+            "average",
+            f"exponential moving average of the weights, decay {stage.ema:g}: evaluated, and left by the stage",
+        )
     if stage.best is not None:
         yield "keep best", _best(stage.best, stage.steps)
     if stage.stop is not None:

@@ -572,6 +572,15 @@ class StageSpec(Spec):
             added=True,
         ),
     ] = None
+    ema: Annotated[
+        Fraction | None,
+        Attr(
+            Number(0, 1),
+            "decay of an exponential moving average of the weights, which is evaluated and which the stage ends with",
+            example="0.999",
+            added=True,
+        ),
+    ] = None
     keep_best: Annotated[
         str | None,
         Attr(
@@ -723,6 +732,9 @@ class StageSpec(Spec):
             if shrink.rounds is None:
                 help = "write `mode = one_shot` in the stage and train in the next one, or add `rounds = 3`"
                 raise conflict(f"shrink.{shrink.name}", "a model is shrunk in one shot or in rounds", help)
+        if self.shrinks and self.ema is not None:
+            help = "remove it, or shrink in a stage of its own"
+            raise conflict("ema", "`ema` and rounds of `shrink` cannot be combined in a stage", help)
         if len(self.shrinks) > 1:
             help = "write all sizes into one block"
             raise conflict(f"shrink.{self.shrinks[1].name}", "two blocks of a stage shrink in rounds", help)
@@ -747,6 +759,7 @@ _OF_TRAINING = (
     "clip",
     "label_smoothing",
     "class_weights",
+    "ema",
     "keep_best",
     "stop_early",
     "patience",

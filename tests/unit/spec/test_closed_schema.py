@@ -88,6 +88,7 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
         "clip": (Fraction(1), "b"),
         "label_smoothing": (Fraction(0), "b"),
         "class_weights": (None, "b"),
+        "ema": (None, "b"),
         "keep_best": (None, "b"),
         "stop_early": (None, "b"),
         "patience": (3, "b"),
