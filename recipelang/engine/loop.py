@@ -90,9 +90,10 @@ def train(
                     state.loss = scaled(loss_of(state.outputs, state.batch), counted, cut)
                     fire(Event.LOSS, modifiers, state)
                 scale = share if state.scale is None else state.scale * share
+                state.outputs = None  # the backward pass needs no logits, and makes three tensors of their size
                 (state.loss * scale).backward()
                 losses.append(state.loss.detach().to(watch.precise) * share)
-                state.loss = state.outputs = None  # the next ones, logits and all, take their room
+                state.loss = None
             processes.add(
                 [g for group in optimizer.param_groups for p in group["params"] if (g := _of_a_copy(p)) is not None]
             )
