@@ -4,7 +4,8 @@
 
 Every case is a model with random weights and a few steps of every stage, in a process of its own. The peak is the most
 memory that was resident (on a GPU: allocated) from the start of the run, beyond what the libraries and the model's
-class took before it. Linux only: it reads /proc.
+class took before it. Pages of files count while they are mapped: weights that are used as they lie in a file are in
+memory, and files that are only read through are mapped a part at a time. Linux only: it reads /proc.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Case:
     offload: bool = False  # with weights on disk
     teacher: dict[str, Any] | None = None  # config of a teacher in a folder of its own, of the same type
     labels: int = 2
+    stored: str = ""  # the type of the weights in the files, where it is another than in memory
 
 
 ENCODER = {"hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8, "intermediate_size": 2048,
@@ -105,6 +107,16 @@ CASES: dict[str, Case] = {
     "256,000 words, one row": Case("llama", "causal_lm", SMALL | {"intermediate_size": 704, "vocab_size": 256_000},
                                    trained(batch=8, more="micro_batch = 1", decoder=True), 128),
     "4,000 labels": Case("bert", "sequence_classification", ENCODER, trained(batch=8) + EVALUATE, 32, labels=4000),
+    "encoder, bf16 arithmetic": Case("bert", "sequence_classification", ENCODER, trained(more="precision = bf16"), 128),
+    "encoder, evaluated between steps": Case("bert", "sequence_classification", ENCODER, trained(batch=1)
+                                             + EVALUATE.replace("}", ", batch = 128, every = 1 step }"), 64),
+    "one row of a tiny model": Case("bert", "sequence_classification", ENCODER | {"hidden_size": 32,
+                                    "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64},
+                                    trained(batch=1), 16),
+    "bf16 files in fp32": Case("llama", "causal_lm", WIDE, shot("magnitude"), 128, stored="bf16"),
+    "fp32 files in bf16": Case("llama", "causal_lm", WIDE, shot("magnitude"), 128, ", dtype = bf16", stored="fp32"),
+    "global in one shot, a layer 131,072 wide": Case("llama", "causal_lm", SMALL | {"intermediate_size": 131_072},
+                                                     shot("magnitude(scope = global)"), 128),
     "measured on far more than trained": Case("bert", "sequence_classification", ENCODER,
                                               trained(batch=1) + EVALUATE.replace("}", ", batch = 512 }"), 64),
     "a teacher four times as large": Case("bert", "sequence_classification", ENCODER, trained(
@@ -174,7 +186,8 @@ def prepare(folder: Path, case: Case) -> Path:
     }
     torch.manual_seed(0)
     model = auto[case.task].from_config(config)
-    (model.bfloat16() if "bf16" in case.model else model).save_pretrained(folder / "model")
+    stored = case.stored or ("bf16" if "bf16" in case.model else "fp32")
+    (model.bfloat16() if stored == "bf16" else model).save_pretrained(folder / "model")
     if case.teacher is not None:
         shutil.copytree(folder / "model", folder / "teacher", ignore=lambda *_: ["model.safetensors"])
         config = AutoConfig.for_model(case.type, **case.teacher, pad_token_id=0, bos_token_id=2, eos_token_id=3)
@@ -194,9 +207,12 @@ def prepare(folder: Path, case: Case) -> Path:
     for name, some in (("train", rows), ("dev", rows if many == 512 else rows[:128])):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in some), "utf-8")
     samples = ", samples = 64 samples" if "one_shot" in case.body else ""
+    classes = ""
+    if case.labels > 2:  # more than a thousand are believed only where they are listed
+        classes = ", classes = [" + ", ".join(f'"l{i}"' for i in range(case.labels)) + "]"
     text = f"""recipe 1 "memory"
 model {{ base = "model", task = {case.task}{case.model} }}
-data {{ train = "train.jsonl", validation = "dev.jsonl", max_length = {case.width} tokens{samples} }}
+data {{ train = "train.jsonl", validation = "dev.jsonl", max_length = {case.width} tokens{samples}{classes} }}
 {case.body.replace("METRIC", METRICS[case.task])}"""
     (folder / "a.recipe").write_text(text, "utf-8")
     return folder / "a.recipe"

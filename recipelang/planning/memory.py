@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from recipelang.kinds.sizes import RANKINGS
@@ -12,9 +12,10 @@ from recipelang.methods.reconstruction import BYTES as RECONSTRUCTED
 from recipelang.planning import calibration
 from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.dropouts import ATTENTION, BESIDE, HIDDEN
-from recipelang.planning.facts import ModelFacts
+from recipelang.planning.facts import ModelFacts, stored_dtype
 from recipelang.planning.families import TensorFact
 from recipelang.planning.offloaded import MAPPED, ROOM, check_offloaded
+from recipelang.planning.prune_plan import Target
 from recipelang.planning.safetensors_header import DTYPES, ITEM_BYTES
 from recipelang.planning.types import CalibrationPlan, EvaluatePlan, Plan, StagePlan
 from recipelang.source import RecipeError
@@ -23,10 +24,18 @@ from recipelang.tasks import task_of
 
 #: bytes of a weight
 ITEM = {dtype: ITEM_BYTES[name] for dtype, name in DTYPES.items()}
-#: what a run takes beside all that is counted: texts, the pools of the libraries; and a tokenizer for each of its words
-_BESIDE, _WORD = 72 * 10**6, 330
+#: what a run takes beside all that is counted: texts, the pools of the libraries, and holes, a share of it, up to so many
+_BESIDE, _SHARE, _MOST_HOLES = 12 * 10**6, 0.15, 63 * 10**6
+#: and a tokenizer for each of its words
+_WORD = 330
+#: of that, what is there when a model is loaded
+_LOADED = 16 * 10**6
 #: bytes for each weight of a matrix that is looked at alone: its scores, masks and bits
 _ALONE = 8
+#: bytes of a logit where the backward pass begins: its share, and the gradients of both are 12; the rest was measured
+_LOGITS = 16
+#: what is kept for the backward pass, with holes between its pieces
+_HOLES = 1.08
 #: memory that a process's allocator holds between pieces in use, as a share of the activations
 _BETWEEN = 0.15
 #: bytes of a value of an adapter
@@ -70,36 +79,67 @@ class _Stage:
         self.hidden = config.get("hidden_size") or config.get("dim") or 768
         self.heads = config.get("num_attention_heads") or config.get("n_heads") or 12
         self.words = config.get("vocab_size", 0) if task_of(plan.model.task).gives == "words" else 0
-        self.beside = _BESIDE + _WORD * int(config.get("vocab_size") or 0)
+        self.tokenizer = _WORD * int(config.get("vocab_size") or 0)
         self.dropout = _drops(plan, config)
 
     def peak(self) -> int:
+        """The most of: loading, the work of the stage, what is measured in it and after it, and writing the result."""
         stage, weights = self.stage, self.item * self.facts.parameters
-        held = weights + sum(t.size for p in stage.prunes for t in p.targets)  # and their masks
-        held += sum(p.scoring for p in stage.prunes)
-        held += weights * ((stage.best is not None) + (stage.ema is not None))
-        loading = 0
-        left = 0  # of gradients that are gone: their room is not given back, and too small for logits
+        kept = weights + sum(t.size for p in stage.prunes for t in p.targets)  # and their masks
+        kept += weights * ((stage.best is not None) + (stage.ema is not None))  # the best so far, the average
+        held = kept + sum(p.scoring for p in stage.prunes)
         for shrink in (
             stage.shrinks[:1] if stage.steps else stage.shrinks
         ):  # beside the larger model; and its largest matrix as doubles, more than once
             largest = max((math.prod(r.shape) for r in shrink.reshapes), default=0)
             held += self.item * shrink.parameters[1] + 24 * largest
+        loading = float(weights + self._read_beside())
+        inside = 0.0
         if stage.mode == "one_shot":
             work = self._calibration()
         else:
             teachers = [self.item * d.teacher_parameters for d in stage.distills]
-            loading = held + 2 * sum(teachers)  # with the files they are read from, before there are gradients
+            loading = max(loading, held + 2 * sum(teachers))  # with the files they are read from
             held += sum(teachers)
             trained = self._trained()
             adapted, largest = self._adapted()
             held += adapted
             beside = {t.name for a in stage.adapters for t in a.targets}
-            gradients = sum(t.size for t in trained if t.name not in beside) * self.item
+            own = [t for t in trained if t.name not in beside]
+            gradients = sum(t.size for t in own) * self.item
             held += gradients * moments(stage)
-            work, left = gradients + largest + self._step(gradients, self._backward(trained)), gradients
-        evaluated = left + max((self._evaluation(e) for e in self.plan.evaluations), default=0)
-        return round(max(loading, held + max(work, evaluated))) + self.beside
+            work = largest + self._step(trained, own)
+            inside = gradients + self._evaluated(inside=True)  # their room is not given back, and too small for logits
+        ranked = _ALONE * max((_one(t) for p in stage.prunes for t in self._of(p.targets)), default=0)
+        after = max(self._evaluated(inside=False), self.item * self._stack)
+        loading += _LOADED
+        return round(max(loading, self._with_beside(max(held + max(work, inside, ranked), kept + after))))
+
+    def _with_beside(self, counted: float) -> float:
+        return counted + _BESIDE + self.tokenizer + min(_SHARE * counted, _MOST_HOLES)
+
+    def _read_beside(self) -> int:
+        """Bytes of the files that are there beside the weights until all of these are made: of stacks, and of weights that
+        are of another type than their files. Others lie in memory as they lie in the files."""
+        try:
+            stored = ITEM[stored_dtype(self.facts.path)]
+        except (RecipeError, OSError):  # of a model that is in no file
+            return 0
+        return stored * self.facts.parameters if self._stack or stored != self.item else 0
+
+    def _evaluated(self, *, inside: bool) -> float:
+        """The largest evaluation; `inside`: of those between steps, when all that the steps need is there."""
+        every = (e for e in self.plan.evaluations if self.stage.name in e.every or not inside)
+        return max((self._evaluation(e) for e in every), default=0)
+
+    @property
+    def _stack(self) -> int:
+        """Weights of the largest parameter that holds a matrix for every expert."""
+        return max((t.size for t in self.facts.tensors if len(t.shape) == 3), default=0)
+
+    def _of(self, targets: Iterable[Target]) -> list[TensorFact]:
+        names = {t.name for t in targets}
+        return [t for t in self.facts.tensors if t.name in names]
 
     def offloaded(self) -> int:
         """A layer at a time, or what is in none; a layer with its masks while it is pruned."""
@@ -107,6 +147,7 @@ class _Stage:
         masks: dict[tuple[str, int], int] = {}
         largest = max((t.size for t in self.facts.tensors), default=0)
         targets = {t.name for p in self.stage.prunes for t in p.targets}
+        ranked = max((t.size for t in self.facts.tensors if t.name in targets), default=0)
         for t in self.facts.tensors:
             if t.layer is not None:
                 key = t.name.partition(f".{t.layer}.")[0], t.layer
@@ -126,9 +167,10 @@ class _Stage:
                 gathered, fitted + max(masks.values(), default=0), self._rebuilt() + max(masks.values(), default=0)
             )
             pruned = layer + states + work + self._pass(read)
-        alone = largest * (2 * self.item + _ALONE)  # ranked by its weights only, counted, or written
+        # counted, or written; or ranked by its weights only
+        alone = max(largest * (2 * self.item + 1) + MAPPED, ranked * (2 * self.item + _ALONE))
         evaluated = max((there + self._evaluation(e) + self._held(e) for e in self.plan.evaluations), default=0)
-        return round(max(calls, pruned, alone, evaluated)) + self.beside
+        return round(self._with_beside(max(calls, pruned, alone, evaluated)))
 
     def _room(self) -> int:
         """Of the states that are in memory while the weights are on disk: they go their way twice in a reconstruction."""
@@ -194,29 +236,44 @@ class _Stage:
         fused = self.plan.model.attention != "eager" and not (training and self.dropout)
         return 0 if fused else tokens * length * self.heads
 
-    def _step(self, gradients: int, layers: int) -> float:
-        """What one micro-batch takes: the values kept of every layer, one layer on its way back, and the logits."""
-        data, stage = self._data(self.stage.data), self.stage
-        length = data.max_length
-        tokens = stage.micro_batch * data.sequences * length
-        scores = self._scores(tokens, length, training=True)
+    def _step(self, trained: Sequence[TensorFact], own: Sequence[TensorFact]) -> float:
+        """What one micro-batch takes at the most: where the backward pass begins, in it, where it ends, or in the step of
+        the optimizer. The values that a layer keeps go as its gradients come. `own`: what has gradients, without adapters."""
+        stage, data = self.stage, self._data(self.stage.data)
+        tokens = stage.micro_batch * data.sequences * data.max_length
+        scores = self._scores(tokens, data.max_length, training=True)
+        layers, kept = self._backward(list(trained)), self._kept(tokens, scores)
+        once = self._bytes * (tokens * self._outputs + _SCORES_BACKWARD * scores)  # a layer on its way forward or back
+        if stage.activation_checkpointing:  # of one layer, computed again beside its gradients
+            most = float(layers * self._bytes * tokens * self.hidden)
+            once += kept
+        else:
+            most = layers * kept
+        if stage.distills:  # the teacher's pass
+            once = max(once, self._bytes * (tokens * self._at_once + 3 * scores))
+        gradients = sum(t.size for t in own) * self.item
+        outside = sum(t.size for t in own if t.layer is None) * self.item
+        largest = max((_one(t) for t in own), default=0) * self.item
+        row = tokens * self.words * (2 if any(t.output == "logits" for d in stage.distills for t in d.terms) else 1)
+        if not layers:  # nothing goes back through any
+            once = self._bytes * (tokens * self._at_once + 2 * scores)
+        # of what an earlier step took in small pieces the allocator keeps the room: moments lie between, where there are some
+        left = (gradients - outside + once) * (1 + _BETWEEN if moments(stage) else 0.5)
+        begins = most * _HOLES + left + _LOGITS * row
+        below = most * _HOLES + left + 4 * row + outside  # the head has its gradient, and no layer yet
+        ends = gradients + once * (1 + _BETWEEN)
+        # an expert gives a gradient of its whole stack, which is added to that of the others, and both to what is there
+        ends += 3 * self.item * self._stack
+        before = gradients + largest if stage.accumulation > 1 else 0  # those of earlier micro-batches, and new ones
+        casts = gradients // 2 if self._bytes < self.item else 0  # weights as the matrices read them
+        return max(before + max(begins, below, ends - gradients), ends, gradients + 2 * largest) + casts
+
+    def _kept(self, tokens: int, scores: float) -> float:
+        """Bytes that one layer keeps for its backward pass."""
         each, often = (_KEPT_WITH_DROPOUT, _SCORES_WITH_DROPOUT) if self.dropout else (_KEPT, _SCORES)
         if not self.dropout and self._bytes == 2:
             often = _NARROW_SCORES
-        kept = tokens * self._outputs * each + often * scores
-        if stage.activation_checkpointing:
-            inputs = layers * tokens * self.hidden
-            kept, layers = 1.25 * kept + inputs, min(layers, 1)  # of one layer, computed again beside its gradients
-        once = tokens * self._outputs + _SCORES_BACKWARD * scores  # one layer, on its way forward or back
-        values = self._bytes * (kept * layers + once)
-        if stage.distills:  # the teacher's pass, and what is compared
-            values += self._bytes * (tokens * self._outputs + scores)
-        logits = tokens * self.words * (12 if self._bytes == 4 else 16)
-        logits *= 2 if any(t.output == "logits" for d in stage.distills for t in d.terms) else 1
-        several = gradients / 2 if stage.accumulation > 1 else 0  # new ones beside those that are there
-        # an expert gives a gradient of its whole stack, which is added to that of the others, and both to what is there
-        stacks = 3 * self.item * max((t.size for t in self.facts.tensors if len(t.shape) == 3), default=0)
-        return (values + several) * (1 + _BETWEEN) + logits + stacks
+        return self._bytes * (tokens * self._outputs * each + often * scores)
 
     def _evaluation(self, evaluation: EvaluatePlan) -> float:
         """One batch: a layer at a time, and the logits."""
@@ -236,13 +293,13 @@ class _Stage:
         gradients = any(METHODS[p.method].looks_at == "gradients" for p in stage.prunes)
         gradients |= any(RANKINGS[s.by].looks_at == "gradients" for s in stage.shrinks)
         if gradients:
-            return self.item * self.facts.parameters + self._step(0, self.facts.layers)
+            return self._step(self.facts.tensors, self.facts.tensors)
         if read is None:
             return 0
         works = calibration.works(stage.prunes, self.facts)
         gathered, fitted = (max((getattr(w, n) for w in works), default=0) for n in ("gathered", "fitted"))
-        # a part of what a pass took is not given back before a matrix is done
-        return read.states + max(gathered, fitted, self._rebuilt()) + self._pass(read)
+        # a part of what a pass took is not given back before the next one, or before a matrix is done
+        return read.states + max(gathered, fitted, self._rebuilt()) + 1.5 * self._pass(read)
 
     def _rebuilt(self) -> float:
         """The remaining weights of a layer while they are trained, and what a micro-batch keeps for its way back."""
@@ -260,11 +317,16 @@ class _Stage:
         return (RECONSTRUCTED + 2 * self.item) * max(layers.values()) + kept
 
     def _pass(self, read: CalibrationPlan) -> float:
-        """Of one micro-batch through one layer."""
+        """Of one micro-batch through one layer: what is there at once, and the inputs of its matrices until it is done."""
         tokens = self.stage.micro_batch * read.length
         scores = self._scores(tokens, read.length, training=False)
-        values = self._bytes * (tokens * (3.2 * self._outputs + 4 * self.hidden) + 3 * scores)
-        return values * (1 + _BETWEEN)
+        inputs = 3 * self.hidden + max((t.shape[-1] for t in self.facts.tensors if t.layer is not None), default=0)
+        return (self._bytes * (tokens * (self._at_once + inputs) + 3 * scores)) * (1 + _BETWEEN)
+
+
+def _one(tensor: TensorFact) -> int:
+    """Weights of one matrix, of a stack that of one expert."""
+    return tensor.size // (tensor.shape[0] if len(tensor.shape) == 3 else 1)
 
 
 def moments(stage: StagePlan) -> int:
