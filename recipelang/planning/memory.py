@@ -29,7 +29,7 @@ _BESIDE, _SHARE, _MOST_HOLES = 12 * 10**6, 0.15, 63 * 10**6
 #: and a tokenizer for each of its words
 _WORD = 330
 #: of that, what is there when a model is loaded
-_LOADED = 16 * 10**6
+_LOADED = 12 * 10**6
 #: bytes for each weight of a matrix that is looked at alone: its scores, masks and bits
 _ALONE = 8
 #: bytes of a logit where the backward pass begins: its share, and the gradients of both are 12; the rest was measured
