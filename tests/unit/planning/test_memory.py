@@ -9,6 +9,7 @@ from torch import nn
 from recipelang.loading.plan import planned
 from recipelang.methods.declaration import Memory
 from recipelang.modifiers.prune import make
+from recipelang.planning import memory
 from recipelang.planning.calibration import _Read, _work
 from recipelang.pruning.passes import block_bytes
 from tests.cli.command import command
@@ -37,7 +38,8 @@ TARGETS = 16_384
     ("method", "bytes_a_weight"),
     [("magnitude", 0), ("movement", 4), ("snip", 4), ("rigl", 4), ("soft_movement", 16), ("redrawn_movement", 20)],
 )
-def test_scores_and_moments_are_counted(project, method, bytes_a_weight):
+def test_scores_and_moments_are_counted(project, method, bytes_a_weight, monkeypatch):
+    monkeypatch.setattr(memory, "_SHARE", 0)  # holes, which are a share of all that is counted
     plan, prune = of(project, method)
     assert (prune.scoring, prune.passes) == (bytes_a_weight * TARGETS, 1)
     least = of(project, "magnitude")[0]
