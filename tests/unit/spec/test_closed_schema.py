@@ -109,7 +109,9 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
         "pattern": (SparsityPattern("unstructured"), "b"),
         "sparsity": (None, "b"),
         "order": ("sequential", "b"),
+        "reconstruct": (None, "b"),
     },
+    "adapter": {"method": (REQUIRED, "b"), "targets": (REQUIRED, "b"), "also": (None, "b")},
     "distill": {
         "teacher": (REQUIRED, "b"),
         "on": ((Term("logits"),), "b"),
@@ -139,6 +141,7 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
         "batch": (None, "-"),
         "metrics": ((), "s"),
     },
+    "harness": {"task": (REQUIRED, "s"), "few_shot": (None, "s"), "samples": (None, "s"), "batch": (8, "-")},
     "export": {
         "formats": (("safetensors",), "s"),
         "quantize": (None, "s"),
@@ -163,8 +166,8 @@ def test_attributes_defaults_and_digests_of_a_block(block):
 def test_there_are_no_other_blocks():
     assert set(SPECS) == set(TABLE)
     assert {parent: set(inner) for parent, inner in BLOCKS.items()} == {
-        "": {"meta", "model", "data", "stage", "evaluate", "export", "track"},
-        "stage": {"prune", "distill", "freeze", "group", "drop", "shrink"},
+        "": {"meta", "model", "data", "stage", "evaluate", "harness", "export", "track"},
+        "stage": {"prune", "adapter", "distill", "freeze", "group", "drop", "shrink"},
         "data": {"columns", "mix"},
     }
 
@@ -248,7 +251,7 @@ def test_an_attribute_that_nothing_has_lists_what_there_is():
     [
         ("modle { }", "modle", "did you mean `model`?"),
         ("prune x { }", "prune", "`prune` belongs inside `stage`"),
-        ("xyzzy { }", "xyzzy", "a recipe takes `meta`, `model`, `data`, `stage`, `evaluate`, `export`, `track`"),
+        ("xyzzy { }", "xyzzy", "a recipe takes `meta`, `model`, `data`, `stage`, `evaluate`, `harness`, `export`, `track`"),
         ("meta { foo { } }", "foo", "`meta` takes no blocks"),
     ],
 )
