@@ -13,10 +13,11 @@ from recipelang.engine.models import load_model
 from recipelang.engine.records import Interrupted
 from recipelang.loading.plan import planned
 from recipelang.modifiers import prune
-from recipelang.modifiers.matrices import weights_of
+from recipelang.modifiers.matrices import live_of, weights_of
 from recipelang.modifiers.modifier import State
 from recipelang.pruning import free_memory
 from recipelang.pruning.masks import Masks
+from recipelang.pruning.matrix_names import parameter_of
 from recipelang.pruning.stacks import layouts
 from tests.model_configs import walk_here
 from tests.model_table import make
@@ -80,9 +81,9 @@ def test_the_mask_of_an_expert_without_one_is_no_part_of_a_mask_of_its_stack(exp
     state = State(model=model, masks=masks, optimizer=torch.optim.SGD(model.parameters()), steps=0, prunable=1)
     state.layouts = lies
     for target in plan.stages[0].prunes[0].targets:
-        names = [n for n in prune.pieces(plan.stages[0].prunes[0]) if prune.parameter_of(n)[0] == target.name]
+        names = [n for n in prune.pieces(plan.stages[0].prunes[0]) if parameter_of(n)[0] == target.name]
         for name, weight in zip(names, weights_of([target.name], state), strict=True):
-            live = prune._live(name, weight, state)
+            live = live_of(name, weight, state)
             assert live.shape == weight.shape and bool(live.all())
             assert live.untyped_storage().nbytes() == weight.numel()
 

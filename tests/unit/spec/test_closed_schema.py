@@ -251,7 +251,11 @@ def test_an_attribute_that_nothing_has_lists_what_there_is():
     [
         ("modle { }", "modle", "did you mean `model`?"),
         ("prune x { }", "prune", "`prune` belongs inside `stage`"),
-        ("xyzzy { }", "xyzzy", "a recipe takes `meta`, `model`, `data`, `stage`, `evaluate`, `harness`, `export`, `track`"),
+        (
+            "xyzzy { }",
+            "xyzzy",
+            "a recipe takes `meta`, `model`, `data`, `stage`, `evaluate`, `harness`, `export`, `track`",
+        ),
         ("meta { foo { } }", "foo", "`meta` takes no blocks"),
     ],
 )
