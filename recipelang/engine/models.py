@@ -36,6 +36,9 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 #: set by `accelerate launch --use_fsdp`: transformers then leaves a new head without memory in all processes but one
 _PARTLY = "FSDP_CPU_RAM_EFFICIENT_LOADING"
 
+#: what a task with labels gives -> the loss of transformers for it, `problem_type`
+LOSSES = {"scores": "single_label_classification", "number": "regression"}
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
@@ -349,7 +352,7 @@ def planned_config(folder: Path, plan: ModelPlan) -> Any:
         config.id2label = dict(enumerate(plan.labels))
         config.label2id = {name: i for i, name in enumerate(plan.labels)}
         # else the type of the labels would decide: one class is right, or the number itself
-        config.problem_type = "regression" if task_of(plan.task).gives == "number" else "single_label_classification"
+        config.problem_type = LOSSES[task_of(plan.task).gives]
         pad = getattr(config, "pad_token_id", None)
         if pad is None or pad >= getattr(
             config, "vocab_size", pad + 1

@@ -21,6 +21,14 @@ from recipelang.values.composite import LayerPairs, Schedule, Term
 
 Segments = Callable[[Schedule], tuple[Segment, ...]]
 
+#: what a task gives -> how `modifiers/distill_terms.py` compares it with a teacher's
+COMPARED: dict[str, Literal["number", "output"]] = {
+    "scores": "output",
+    "words": "output",
+    "embeddings": "output",
+    "number": "number",
+}
+
 
 def read_teacher(path: Path, student: ModelFacts, longest: int) -> ModelFacts:
     """`longest`: tokens of the longest input. E080 for one that a student of these data and this task cannot learn from."""
@@ -87,8 +95,7 @@ def plan_term(term: Term, student: ModelFacts, teacher: ModelFacts, segments: Se
             notes = [f"teacher {_width(teacher)}, student {_width(student)} numbers in an embedding"]
             help = "match `hidden` instead, or choose a teacher with embeddings of the same width"
             raise fail("E080", "teacher and student have embeddings of different widths", help=help, notes=notes)
-        kind: Literal["number", "output"] = "number" if task_of(student.task).gives == "number" else "output"
-        return TermPlan(kind=kind, output=term.name, weight=weight)
+        return TermPlan(kind=COMPARED[task_of(student.task).gives], output=term.name, weight=weight)
     pairs = tuple(dict.fromkeys(_pairs(term, student.layers, teacher.layers)))
     widths = None
     if term.name in ("hidden", SQUAREHEAD) and _width(student) != _width(teacher):

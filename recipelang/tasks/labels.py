@@ -54,12 +54,12 @@ class Labelled(Made[E]):
 
 
 def label_text(
-    table: Table, column: str, value: object, record: int, classes: Sequence[str] = (), *, left_out: bool = True
+    table: Table, column: str, value: object, record: int, classes: Sequence[str] = (), *, of_word: bool = False
 ) -> str:
     """E075 for what is no label, -1 among it: public test sets hold it. E149 for a measured value, in every format.
 
     `classes` are those of the recipe: names of numbers from 0; where one is a number itself, labels are what is written.
-    `left_out`: whether a recipe may leave out examples for their label.
+    `of_word`: it is the tag of a word, for which no recipe can leave the word out.
     """
     if classes and written(value) in classes:
         return written(value)
@@ -68,7 +68,7 @@ def label_text(
     if isinstance(number, float) and not number.is_integer():
         notes = [f"record {record} has `{value}`"]
         help = "to predict the scores, write `task = regression`; to predict classes, name another column"
-        if not left_out:
+        if of_word:
             help = "name the column of tags"
         raise fail("E149", f"`{column}` of `{table.name}` holds scores, not classes", help=help, notes=notes)
     if isinstance(value, bool):
@@ -90,7 +90,7 @@ def label_text(
         help = "a label is a single word or whole number"
         raise fail("E075", f"{table.record(record)} has no single label", help=help, notes=[f"it is {shown}"])
     help = f'name another split, or skip these examples: `unlabelled = ["{written(value)[:40]}"]` in `data`'
-    if not left_out:
+    if of_word:
         help = "give the word a tag, or remove it"
     notes = [f"`{column}` is {shown}"]
     if number is not None and written(value).startswith("-"):

@@ -78,7 +78,7 @@ def _example(table: Table, i: int, tokens: str, tags: str, classes: Sequence[str
         raise fail("E075", f"{table.record(i)} has {what}", help="give every word its tag")
     return Example(
         tuple(sound_text(w, f"a word of {table.record(i)}") for w in words),
-        tuple(label_text(table, tags, t, i, classes, left_out=False) for t in own),
+        tuple(label_text(table, tags, t, i, classes, of_word=True) for t in own),
     )
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from recipelang.engine.card import PIPELINES
+from recipelang.engine.models import LOSSES
+from recipelang.planning.distill import COMPARED
 from recipelang.planning.families import HEADS
 from recipelang.spec.blocks import ColumnsSpec, DataSpec
 from recipelang.spec.metrics import MEASURES, METRICS, MORE_METRICS
@@ -39,7 +41,8 @@ def test_what_a_task_names_is_there(name):
     assert set(task.settings) <= DataSpec.model_fields.keys()
     # of an encoder and a decoder no type is in a table of ours: transformers says which have the head
     assert any(task.head in heads for heads in HEADS.values()) or name == "text_to_text"
-    assert task.classes is None or task.gives == "scores"
+    assert task.classes is None or task.gives in LOSSES, "name its loss in `LOSSES` of `engine/models.py`"
+    assert task.gives in COMPARED, "say in `COMPARED` of `planning/distill.py` how a teacher is compared"
     assert {*METRICS[name], *MORE_METRICS.get(name, ())} <= MEASURES.keys()
 
 

@@ -16,12 +16,11 @@ from recipelang.source import RecipeError
 from recipelang.storage import pages
 from recipelang.tasks import in_parts, rows, task_of
 from recipelang.tasks.encoding import Rows
+from tests.other_tasks import TASKS as OTHER_TASKS
 from tests.unit.planning.test_prepared import made
 
-TASKS = (
-    "sequence_classification", "regression", "multiple_choice", "token_classification", "sentence_similarity",
-    "question_answering",
-)  # fmt: skip
+#: whose rows are made of one example each
+TASKS = (*(name for name in OTHER_TASKS if not task_of(name).blocks), "question_answering")
 
 
 def forks(monkeypatch, processes: int, piece: int = 4) -> list[int]:
