@@ -16,6 +16,7 @@ from recipelang.spec.harness import HARNESS, HarnessSpec
 from recipelang.spec.recipe import Recipe
 from recipelang.storage.reading import sha256
 from recipelang.syntax import tree as t
+from recipelang.tasks import task_of
 
 #: examples of each task that a rehearsal measures
 _FEW = 16
@@ -26,7 +27,7 @@ def plan_harnesses(it: Context, rehearsal: int | None = None) -> tuple[HarnessPl
     if not blocks:
         return ()
     at = f"{HARNESS}.{blocks[0].name}"
-    if it.recipe.model.task != "causal_lm":
+    if task_of(it.recipe.model.task).learns != "next":
         help = "write `evaluate` with the metrics of the task"
         it.say("E229", f"lm-eval measures decoders, and the task is {it.recipe.model.task}", at, help)
         return ()
