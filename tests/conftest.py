@@ -13,6 +13,8 @@ from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# workers of xdist say how wide a terminal is that nobody has
+os.environ.pop("COLUMNS", None)
 # no test cuts the power, so no test waits for the disk; those of a disk that fails replace this one
 os.fsync = lambda handle: None
 

@@ -24,7 +24,7 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 def everything() -> str:
     """A recipe that gives every attribute the example of its page, and apart what does not go with the others."""
     inside = {kind: [] for _, kind, _ in blocks()}
-    alone = ("streaming", "shuffle_buffer")
+    alone = ("streaming", "shuffle_buffer", "reconstruct")
     for _, kind, spec in blocks():
         # no plug-in is installed here
         named = [(name, a) for name, a in spec.attributes().items() if name not in ("requires", *alone)]
@@ -32,7 +32,7 @@ def everything() -> str:
     text = 'recipe 1 "everything"\n' + "\n".join(inside[""])
     text += '\ndata calibration { train = "x.json" }\n'
     of_data = BLOCKS[""]["data"].attributes()
-    streamed = "\n".join(f"{name} = {of_data[name].example}" for name in alone)
+    streamed = "\n".join(f"{name} = {of_data[name].example}" for name in alone if name in of_data)
     text += f'data streamed {{\ntrain = "x.jsonl"\n{streamed}\n}}\n'
     text += "data mixed {\nmix one {\n" + "\n".join(inside["mix"]).replace("30%", "100%") + "\n}\n}\n"
     text += (
@@ -42,6 +42,12 @@ def everything() -> str:
         .replace("parameters -> 60%", "speedup(onnx) -> 2")
         + "\n}\n}\n"
     )
+    rebuilt = BLOCKS["stage"]["prune"].attributes()["reconstruct"].example
+    text += "stage tuned {\nlength = 5 steps, batch = 1, learning_rate = 1e-3\nprune weights {\n"
+    text += "targets = @linear, method = magnitude, sparsity = 50%\n}\nadapter low {\n"
+    text += "\n".join(inside["adapter"]) + "\n}\n}\n"
+    text += "stage shot {\nmode = one_shot\nprune weights {\ntargets = @linear, method = wanda, sparsity = 50%\n"
+    text += f"reconstruct = {rebuilt}\n}}\n}}\n"
     text += "stage dense { length = 1 epoch + 5 steps, batch = 1, learning_rate = 1e-3 }\n"
     for kind, label, children in (
         ("meta", "", ()),
@@ -49,6 +55,7 @@ def everything() -> str:
         ("data", "", ("columns",)),
         ("stage", "sparse", ("prune", "distill", "freeze", "group", "drop")),
         ("evaluate", "dev", ()),
+        ("harness", "arc", ()),
         ("export", "", ()),
     ):
         lines = list(inside[kind])

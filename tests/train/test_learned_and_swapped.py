@@ -91,7 +91,11 @@ evaluate dev"""
 
     def look(self, event, state):
         drawn.append(
-            all(bool(state.masks.live(n, p).all()) for n, p in state.model.named_parameters() if n in self.names)
+            all(
+                (mask := state.masks.in_force(n, p)) is None or bool(mask.all())
+                for n, p in state.model.named_parameters()
+                if n in self.names
+            )
         )
         original(self, event, state)
         assert tuple(int((~state.masks.get(n)).sum()) for n in self.names) == event.zeros

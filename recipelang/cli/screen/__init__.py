@@ -45,6 +45,7 @@ def console():  # type: ignore[no-untyped-def]
 
     from recipelang.report.cleaned import Cleaned
 
-    made = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100, highlight=False)
+    known = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
+    made = Console(width=None if known else 100, highlight=False)
     made.push_render_hook(Cleaned())
     return made
