@@ -151,7 +151,9 @@ def test_an_encoder_with_padding(project, tmp_path):
     assert told and all(after < before for before, after in told.values())
 
 
-def test_the_plan_counts_states_twice_and_the_layer_that_is_trained(recipe):
+def test_the_plan_counts_states_twice_and_the_layer_that_is_trained(recipe, monkeypatch):
+    # what is mapped of a file is more than all of this tiny model
+    monkeypatch.setattr("recipelang.planning.memory.MAPPED", 0)
     with_it, without = (planned(str(recipe(how=how)))[1] for how in (AGAIN, ""))
     assert with_it.stages[0].calibration.states == 2 * without.stages[0].calibration.states
     assert with_it.peak_memory > without.peak_memory and with_it.offloaded_memory > without.offloaded_memory
