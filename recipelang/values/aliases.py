@@ -205,6 +205,10 @@ ATTRIBUTES: Table = {
     "path": "source",
     "metric": "metrics",
     "torch_compile": "compile",
+    "load_best_model_at_end": "keep_best",
+    "metric_for_best_model": "keep_best",
+    "early_stopping_patience": "patience",
+    "early_stopping_threshold": "min_delta",
     "gradient_checkpointing": "activation_checkpointing",
     "tf32": "precision",
     "label_names": "classes",
@@ -229,7 +233,7 @@ OTHER_VALUES: dict[str, str] = {
     **dict.fromkeys(("final_sparsity", "init_sparsity", "start_epoch", "end_epoch", "inter_func"), ""),
     **dict.fromkeys(("global_sparsity", "score_type", "pruner", "block_size", "distill_output_keys"), ""),
     **dict.fromkeys(("bf16", "fp16", "tf32", "mask_type", "mask_structure", "save_steps", "eval_steps", "alpha"), ""),
-    **dict.fromkeys(("dataset", "path"), ""),
+    **dict.fromkeys(("dataset", "path", "load_best_model_at_end", "metric_for_best_model"), ""),
 }
 
 
