@@ -207,8 +207,8 @@ ATTRIBUTES: Table = {
     "torch_compile": "compile",
     "load_best_model_at_end": "keep_best",
     "metric_for_best_model": "keep_best",
-    "early_stopping_patience": "patience",
-    "early_stopping_threshold": "min_delta",
+    "early_stopping_patience": "stop_early",
+    "early_stopping_threshold": "stop_early",
     "gradient_checkpointing": "activation_checkpointing",
     "tf32": "precision",
     "label_names": "classes",
@@ -218,6 +218,7 @@ ATTRIBUTES: Table = {
 
 _WARMED_UP = "warm-up is the first part of a list, `[linear(0 -> 5e-5, over = start..1 epoch), linear(5e-5 -> 0, over = 1 epoch..end)]`"
 _ACCUMULATED = "`batch` counts the examples of a whole optimizer step; `micro_batch` splits it into passes"
+_PATIENT = "as in `stop_early = dev.f1`, with `patience = 3` and `min_delta = 0.1%`"
 _DEVICES = "examples per pass; `batch` counts the whole optimizer step, over all passes and devices"
 
 #: of these, those whose value means or is written something else here, so that no fix puts the name right alone; and
@@ -226,6 +227,7 @@ OTHER_VALUES: dict[str, str] = {
     **dict.fromkeys(("warmup", "warmup_steps", "warmup_ratio"), _WARMED_UP),
     **dict.fromkeys(("gradient_accumulation_steps", "accumulate"), _ACCUMULATED),
     **dict.fromkeys(("per_device_train_batch_size", "per_device_batch_size"), _DEVICES),
+    **dict.fromkeys(("early_stopping_patience", "early_stopping_threshold"), _PATIENT),
     "max_steps": "with its unit, as in `length = 100 steps`",
     "update_frequency": "how often it changes, as in `cubic(0% -> 90%, over = 10%..90%, every = 100 steps)`",
     "weight_decay": "as in `optimizer = adamw(weight_decay = 0.01)`",
