@@ -33,7 +33,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from accelerate.tracking import GeneralTracker
@@ -319,15 +319,15 @@ def data_changed_since_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
 def lock_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     from recipelang.storage import writing
 
-    real = writing.write_text
+    real = writing._made
 
-    def write(path: Path, text: str, **more: object) -> None:
-        if path.name == "a.recipe.lock":
-            with writing.writing(path):
-                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-        real(path, text, **more)
+    def made(part: Path, *more: int) -> BinaryIO:
+        if part.name.startswith(".a.recipe.lock."):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return real(part, *more)
 
-    monkeypatch.setattr(writing, "write_text", write)
+    # not `write_text`: a module that is first loaded meanwhile would keep this one for ever
+    monkeypatch.setattr(writing, "_made", made)
 
 
 def base_moved(monkeypatch: pytest.MonkeyPatch) -> None:
