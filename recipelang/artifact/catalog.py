@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from recipelang.artifact import hub, layout
@@ -49,13 +50,13 @@ def of_remote(place: str, allowed: frozenset[str] = frozenset()) -> Iterator[Kep
         return
     whole = _WHOLE.fullmatch(place)
     reference = parse_reference(within(place))
-    if reference.version or reference.digest:
-        yield _one(reference, allowed, reference.version, reference.digest)
-        return
     registry = Registry(reference, allowed)
+    if reference.version or reference.digest:
+        yield _one(registry, reference)
+        return
     tags = None if whole else registry.tags()
     if tags is not None:
-        yield from (_one(reference, allowed, tag) for tag in tags)
+        yield from (_one(registry, replace(reference, version=tag)) for tag in tags)
         return
     names = registry.repositories()
     if names is None:
@@ -64,37 +65,33 @@ def of_remote(place: str, allowed: frozenset[str] = frozenset()) -> Iterator[Kep
     for name in names:
         if whole or name.startswith(f"{reference.name}/"):
             of = Reference("oci", reference.host, name)
-            for tag in Registry(of, allowed).tags() or ():
-                with_recipe = _if_recipe(of, allowed, tag)
-                if with_recipe is not None:
-                    yield with_recipe
+            registry = Registry(of, allowed)
+            for tag in registry.tags() or ():
+                with _passing_over():
+                    yield _one(registry, replace(of, version=tag))
 
 
-def _if_recipe(reference: Reference, allowed: frozenset[str], tag: str) -> Kept | None:
-    """None for what other tools keep there."""
+@contextmanager
+def _passing_over() -> Iterator[None]:
+    """What other tools keep where recipes are looked for."""
     try:
-        return _one(reference, allowed, tag)
+        yield
     except RecipeError as error:
-        if all(d.code in _NO_RECIPE for d in error.diagnostics):
-            return None
-        raise
+        if any(d.code not in _NO_RECIPE for d in error.diagnostics):
+            raise
 
 
-def _one(reference: Reference, allowed: frozenset[str], tag: str, digest: str = "") -> Kept:
-    registry = Registry(reference, allowed)
-    artifact = registry.pull(tag, digest)
-    where = Reference(reference.scheme, reference.host, reference.name, tag, digest)
-    return Kept(str(where), artifact, tuple(registry.referrers(artifact.digest)))
+def _one(registry: Registry, reference: Reference) -> Kept:
+    artifact = registry.pull(reference.version, reference.digest)
+    return Kept(str(reference), artifact, tuple(registry.referrers(artifact.digest)))
 
 
 def _of_hub(place: str) -> Iterator[Kept]:
     owner = _OWNER.fullmatch(place.rstrip("/"))
     for name in hub.repositories(owner[1]) if owner else [place.removeprefix("hf://")]:
         reference = parse_reference(f"hf://{name}")
-        try:
+        artifact = None
+        with _passing_over() if owner else nullcontext():
             artifact, _ = hub.pull(reference)
-        except RecipeError as error:
-            if owner and all(d.code in _NO_RECIPE for d in error.diagnostics):
-                continue  # a model, or anything else
-            raise
-        yield Kept(str(reference), artifact, tuple(hub.referrers(reference)))
+        if artifact is not None:
+            yield Kept(str(reference), artifact, tuple(hub.referrers(reference)))

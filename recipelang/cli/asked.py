@@ -136,7 +136,7 @@ def look(
 ) -> Found:
     """The task that is named, or that the data fit, and what of them is known. E074, and others of the data."""
     path = local_path(train, Path()) if is_local(train) else None
-    name = None if name is None else task(name)
+    fits: Sequence[Fit] = ()
     with at_label(_whole("--data", train)):
         if name is None and path is not None:
             fits = _fits(path, named, model)
@@ -146,11 +146,11 @@ def look(
         name = name or ask("Task", None, starter.TASK, task)
         if path is None:
             return Found(name, ask("Number of training examples (empty: unknown)", examples, "", number))
-        reads = next(iter(fitting(path, [name], named)), None)
+        reads = next(iter([fit for fit in fits if fit.task == name] or fitting(path, [name], named)), None)
         if reads is None:
             _say_what_it_lacks(path, name, named)
-        counted = None if reads is None else count(path, name, named)
-    if counted is None and not task_of(name).blocks:
+        counted = None if reads is None or examples is not None else count(path, name, named)
+    if counted is None and (examples is not None or not task_of(name).blocks):
         counted = ask("Number of training examples (empty: unknown)", examples, "", number)
     measured = starter.first_of(name).measured
     return Found(name, counted, measured(reads.columns) if measured and reads else ())
@@ -168,7 +168,7 @@ def _say_what_it_lacks(path: Path, name: str, named: Mapping[str, str]) -> None:
 def _fits(path: Path, named: Mapping[str, str], model: str | None) -> list[Fit]:
     """The tasks that a file fits, those first that a local model can do. E074 where there is none."""
     found = fitting(path, TASKS, named)
-    there = columns_of(path)
+    there = columns_of(path) if named or not found else ()
     if (wrong := next((c for c in named.values() if c not in there), None)) and not wrong.isdecimal():
         near = closest(wrong, there)
         help = f"did you mean `{near}`?" if near else "name one that is there"

@@ -252,10 +252,10 @@ def _never(a: Answers) -> str:
 def _claims(a: Answers) -> str:
     metrics, tuned = a.measured, a.way == "tune"
     dense = f"stage.dense.dev.{metrics[0]}" if tuned else f"dev.dense.{metrics[0]}"
-    most, compare = MEASURES[metrics[0]].ratio, "" if tuned else "\n  compare = dense  # the model as it came"
+    falls, compare = MEASURES[metrics[0]].falls, "" if tuned else "\n  compare = dense  # the model as it came"
     kept = (
         f'prefer dev.{metrics[0]} >= 0.95 * {dense}, "at least 95 % of the dense model"'
-        if most
+        if not falls
         else f'prefer dev.{metrics[0]} <= 1.5 * {dense}, "at most half more than the dense model"'
     )
     return f"""# measured after every stage

@@ -89,7 +89,7 @@ def _layers(prunes: Sequence[PrunePlan], facts: ModelFacts) -> dict[tuple[str, i
             assert tensor.layer is not None
             group = next((g for g in _TOGETHER if g & tensor.roles), tensor.name)
             # an encoder has layers of the same numbers as its decoder
-            stack = tensor.name.partition(f".{tensor.layer}.")[0]
+            stack = tensor.stack
             experts = tensor.shape[0] if len(tensor.shape) > 2 else 1  # each with inputs of its own
             found.setdefault((stack, tensor.layer), []).extend(
                 (prune, _Read((group, tensor.name if experts > 1 else "", i), tensor.shape[-1], tensor.size // experts))

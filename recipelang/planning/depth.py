@@ -20,7 +20,7 @@ def layer_stacks(facts: ModelFacts) -> dict[str, str]:
     if is_pair(facts):
         encoder, decoder = (next(s for s in facts.stacks if word in s.split(".")) for word in PAIR)
         return {"stack": encoder, "decoder": decoder}
-    return {"stack": next(t.name.partition(f".{t.layer}.")[0] for t in facts.tensors if t.layer is not None)}
+    return {"stack": next(t.stack for t in facts.tensors if t.layer is not None)}
 
 
 def layers_alike(facts: ModelFacts) -> bool:

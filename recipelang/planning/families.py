@@ -32,6 +32,11 @@ class TensorFact:
     below: bool = False  # experts that are stored one below the other in two dimensions
 
     @property
+    def stack(self) -> str:
+        """The path of the layers that its own is one of; a whole name where it is in none."""
+        return self.name.partition(f".{self.layer}.")[0]
+
+    @property
     def tied(self) -> bool:
         """One matrix for the embeddings and for the head of a language model."""
         return {"embeddings", "head"} <= self.roles

@@ -150,7 +150,7 @@ class _Stage:
         ranked = max((t.size for t in self.facts.tensors if t.name in targets), default=0)
         for t in self.facts.tensors:
             if t.layer is not None:
-                key = t.name.partition(f".{t.layer}.")[0], t.layer
+                key = t.stack, t.layer
                 layers[key] = layers.get(key, 0) + self.item * t.size
                 masks[key] = masks.get(key, 0) + t.size * (t.name in targets)
         layer, read = max(layers.values(), default=0), self.stage.calibration
@@ -304,11 +304,9 @@ class _Stage:
     def _rebuilt(self) -> float:
         """The remaining weights of a layer while they are trained, and what a micro-batch keeps for its way back."""
         layers: dict[tuple[str, int | None], int] = {}
-        layer_of = {t.name: t.layer for t in self.facts.tensors}
         for prune in (p for p in self.stage.prunes if p.reconstruct):
-            for t in prune.targets:
-                key = t.name.partition(f".{layer_of[t.name]}.")[0], layer_of[t.name]
-                layers[key] = layers.get(key, 0) + t.size
+            for t in self._of(prune.targets):
+                layers[t.stack, t.layer] = layers.get((t.stack, t.layer), 0) + t.size
         if not layers or self.stage.calibration is None:
             return 0
         tokens = self.stage.micro_batch * self.stage.calibration.length

@@ -41,7 +41,7 @@ def fits(context: Context, spec: PruneSpec, sparsity: Fraction, targets: tuple[s
         context.say("E192", message, f"{path}.method", help, notes)
         return False
     wanted = set(targets)
-    layers = {(t.name.partition(f".{t.layer}.")[0], t.layer) for t in context.facts.tensors if t.name in wanted}
+    layers = {(t.stack, t.layer) for t in context.facts.tensors if t.name in wanted}
     if len(layers) == 1 or not far:
         why = "all targets are in one layer" if len(layers) == 1 else "`lambda` is 0%"
         help = "select targets in several layers, or write `scope = uniform`"

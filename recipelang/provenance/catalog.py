@@ -15,14 +15,14 @@ from recipelang.artifact.referrers import BUNDLE, STATEMENT
 from recipelang.artifact.remote import Remote
 from recipelang.kinds.text import percent, show
 from recipelang.loading.files import bundled, library_names, read_source
-from recipelang.loading.library import described
+from recipelang.loading.library import Entry, described
 from recipelang.loading.locking import allowed_hosts, beside
 from recipelang.loading.read import NOTHING, check_all, read_recipe
 from recipelang.planning.identities import identities
 from recipelang.provenance.published import unbelievable
 from recipelang.provenance.statement import parse_statement
 from recipelang.report.catalog import Listed, Told
-from recipelang.source import RecipeError, Source, fail
+from recipelang.source import RecipeError, fail
 from recipelang.spec.blocks import PruneSpec
 from recipelang.spec.canonical import spec_digest
 from recipelang.spec.recipe import Recipe
@@ -82,22 +82,23 @@ def _of_folder(folder: Path) -> Iterator[Listed]:
 
 def _of_file(name: str) -> Listed:
     source = read_source(name)
-    if described(name, source).task == "study":
-        return _told(name, source, None, "", "", ())
+    said = described(name, source)
+    if said.task == "study":
+        return _told(said, None, "", "", ())
     checked = check_all(source, {}) if name.startswith("lib://") else read_recipe(name, NOTHING)
     checked.diagnostics.raise_errors()
     spec = ""
     if checked.recipe is not None:
         with suppress(RecipeError):  # where a model or data set is not on this machine
             spec = spec_digest(checked.recipe, identities(checked.recipe, beside(name), {}))
-    return _told(name, source, checked.recipe, spec, "", ())
+    return _told(said, checked.recipe, spec, "", ())
 
 
 def _of_kept(kept: Kept, fetching: Fetching) -> Listed:
     """Its files are compared with all that the place says of them."""
     artifact = fetching.take(kept.where, kept.artifact)
     recipe = fetching.recipes[artifact.digest]
-    source = Remote(bundled).enter(kept.where, artifact)
+    said_of = described(kept.where, Remote(bundled).enter(kept.where, artifact))
     signed = any(each.artifact_type == BUNDLE for each in kept.said)
     by = "a run of its own, with a signature that was not checked here" if signed else "a run of its own, not signed"
     measured: list[Told] = []
@@ -108,18 +109,15 @@ def _of_kept(kept: Kept, fetching: Fetching) -> Listed:
                 measured += [
                     Told(f"{c['kind']} {c['text']}", str(c["measured"]), c["met"], by) for c in said.predicate["claims"]
                 ]
-    return _told(kept.where, source, recipe, artifact.spec, artifact.digest, measured)
+    return _told(said_of, recipe, artifact.spec, artifact.digest, measured)
 
 
-def _told(
-    where: str, source: Source, recipe: Recipe | None, spec: str, manifest: str, measured: Sequence[Told]
-) -> Listed:
-    said = described(where, source)
+def _told(said: Entry, recipe: Recipe | None, spec: str, manifest: str, measured: Sequence[Told]) -> Listed:
     meta = recipe.meta if recipe is not None else None
     prunes = [] if recipe is None else [p for stage in recipe.stages for p in stage.prunes]
     return Listed(
-        where=where,
-        name=recipe.name if recipe is not None else where,
+        where=said.name,
+        name=recipe.name if recipe is not None else said.name,
         version=(meta.version or "") if meta else "",
         task=said.task,
         summary=(meta.summary if meta else "") or said.summary,

@@ -94,10 +94,14 @@ def make_first_data(here, task):
     make_task(here, task)
 
 
-def test_few_examples_get_more_epochs_and_the_recipe_says_why():
+def test_few_examples_get_more_epochs_and_the_recipe_says_why(here):
     text = command("init", "-", "--task", "regression", "--examples", "320").out
     assert "# 320 examples are 10 steps an epoch: few, so more epochs leave 10 steps" in text
     assert recipe_of(text).stages[1].length.epochs == 50
+    for name in ("train", "dev"):
+        (here / f"{name}.csv").write_text("text,label\n" + "a,0\nb,1\n" * 5, "utf-8")
+    of_files = command("init", "-", "--data", "train.csv", "--task", "sequence_classification", "--examples", "320").out
+    assert "# 320 examples are 10 steps" in of_files  # what is given counts, whatever is in the file
     many = command("init", "-", "--task", "regression", "--examples", "320_000").out
     assert recipe_of(many).stages[1].length.epochs == 10
 

@@ -9,6 +9,7 @@ from torch.func import functional_call
 
 import recipelang
 from recipelang.modifiers.adapter import Adapter
+from tests.attached import step
 
 STEPS, RATE, DECAY, RANK, ALPHA = 10, 0.05, 0.1, 2, 6
 RECIPE = """recipe 1 "adapter"
@@ -48,16 +49,6 @@ def attached(prune: str = HOLD, also: str = ""):
     words = {"steps": STEPS, "speed": RATE, "decay": DECAY, "prune": prune, "rank": RANK, "alpha": ALPHA, "also": also}
     text = RECIPE.format(**words)
     return ours, optimizer, recipelang.attach(text, ours, optimizer, steps_per_epoch=STEPS)
-
-
-def step(ours, optimizer, pruning, batch, parts: int = 1) -> None:
-    pruning.step_start()
-    for shown, wanted in zip(*(t.chunk(parts) for t in batch), strict=True):
-        (((ours(shown) - wanted) ** 2).mean() / parts).backward()
-    pruning.gradients()
-    optimizer.step()
-    optimizer.zero_grad()
-    pruning.step_end()
 
 
 def adapter(pruning) -> Adapter:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import recipelang
 from recipelang.modifiers.drawn import Drawn
+from tests.attached import step
 
 STEPS, RATE, SCORES, DECAY = 10, 0.02, 0.05, 0.1
 RECIPE = """recipe 1 "as published"
@@ -88,16 +89,6 @@ def attached(scope: str, every: str):
     optimizer = torch.optim.AdamW(decayed, lr=RATE)
     words = {"steps": STEPS, "rate": RATE, "decay": DECAY, "scores": SCORES, "scope": scope, "every": every}
     return ours, optimizer, recipelang.attach(RECIPE.format(**words), ours, optimizer, steps_per_epoch=STEPS)
-
-
-def step(ours: nn.Module, optimizer, pruning, batch: tuple[Tensor, Tensor], parts: int = 1) -> None:
-    pruning.step_start()
-    for shown, wanted in zip(*(t.chunk(parts) for t in batch), strict=True):
-        (((ours(shown) - wanted) ** 2).mean() / parts).backward()
-    pruning.gradients()
-    optimizer.step()
-    optimizer.zero_grad()
-    pruning.step_end()
 
 
 def drawn(pruning) -> Drawn:
