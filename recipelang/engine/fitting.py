@@ -44,7 +44,7 @@ def unfit(weights: Tensors, state: Tensors, model: nn.Module, plan: Plan, positi
         or _other_masks(_below(_MASK, state), weights, model, masked(plan, position))
         or _other_randomness(_below(_RANDOM, state), position)
         or _other_memories(_below(_OPTIMIZER, state), model, inside)
-        or _of_modifiers(state, inside, position.step)
+        or _of_modifiers(state, inside, position.step, model)
         or _other_average(_below(f"{Average.name}/", state), weights, model, inside, state)
         or _other_best(_below(f"{KeepBest.name}/", state), model, inside, plan, position)
     )
@@ -209,8 +209,9 @@ def _other_memories(kept: Tensors, model: nn.Module, stage: StagePlan | None) ->
     return None
 
 
-def _of_modifiers(state: Tensors, stage: StagePlan | None, step: int) -> str | None:
+def _of_modifiers(state: Tensors, stage: StagePlan | None, step: int, model: nn.Module) -> str | None:
     """What each modifier of the stage remembers after so many steps, and nothing of others."""
+    parameters = dict(model.named_parameters())
     rest = {n: t for n, t in state.items() if not n.startswith((_MASK, _OPTIMIZER, _RANDOM))}
     trained = {n.removeprefix(_OPTIMIZER).rpartition("/")[0] for n in state if n.startswith(_OPTIMIZER)}
     modifiers = acting(stage, [_nobody] * len(stage.distills), (), scaled=True) if stage is not None else []
@@ -220,6 +221,12 @@ def _of_modifiers(state: Tensors, stage: StagePlan | None, step: int) -> str | N
         moments = memories(stage) if stage is not None else frozenset()
         if why := modifier.misfit(own, step, trained, moments):
             return f"of `{modifier.name}`, {why}"
+        for where, tensor in own.items() if modifier.copies else ():
+            name, _, what = where.rpartition("/")
+            if what == modifier.copies and (
+                why := misshapen(where, tensor, parameters[name].shape, parameters[name].dtype)
+            ):
+                return f"of `{modifier.name}`, {why}"
     return f"`{sorted(rest)[0]}` does not belong there" if rest else None
 
 

@@ -26,6 +26,8 @@ WHOLE = "whole"
 class Drawn(Prune):
     """Counts are those of the last event."""
 
+    copies = WHOLE
+
     def __init__(self, plan: PrunePlan, score: Score, seed: int) -> None:
         super().__init__(plan, score, seed)
         self.whole: dict[str, Tensor] = {}  # targets without their masks, in shards as they are
@@ -94,10 +96,6 @@ class Drawn(Prune):
     ) -> str | None:
         rest = dict(state)
         for target in self.plan.targets:
-            kept = rest.pop(f"{target.name}/{WHOLE}", None)
-            if kept is None:
+            if rest.pop(f"{target.name}/{WHOLE}", None) is None:
                 return f"`{target.name}/{WHOLE}` is missing"
-            # as it lies in the model: a matrix may be stored inputs first
-            if sorted(kept.shape) != sorted(target.shape) or kept.dtype != torch.float32:
-                return f"`{target.name}/{WHOLE}` is {kept.dtype} of shape {tuple(kept.shape)}"
         return super().misfit(rest, step, trained, moments)

@@ -107,6 +107,8 @@ class Modifier:
     """
 
     name = ""
+    #: in its state, behind the name of a weight: a copy of it, as it lies in the model
+    copies = ""
     #: what the model is asked for beside its logits, as arguments of its forward pass
     asks: tuple[str, ...] = ()
 

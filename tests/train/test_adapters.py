@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recipelang.engine.records import Interrupted
+from recipelang.engine.records import Interrupted, Reporter
 from recipelang.loading.plan import planned
 
 from .steps import StopAt, run, same, weights
@@ -79,3 +79,29 @@ def _parameters(path):
     from transformers import AutoModelForQuestionAnswering
 
     return AutoModelForQuestionAnswering.from_pretrained(path).named_parameters()
+
+
+REDRAWN = ("method = if scope == uniform then magnitude(scope = uniform) else magnitude(scope = global)",
+           "method = redrawn_movement(learning_rate = 1e-2)")  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["adapter", "redrawn"])
+def test_weights_of_16_bits_go_on_from_the_newest_checkpoint(kind, project, tmp_path):
+    """What is kept of a weight is of the weight's own type."""
+    path = project(replace=("evaluate dev", RECOVER) if kind == "adapter" else REDRAWN)
+    text = path.read_text("utf-8").replace("question_answering }", "question_answering, dtype = bf16 }")
+    path.write_text(text.replace("over = 0%..80%", "over = 10%..80%"), "utf-8")
+    stop = 22 if kind == "adapter" else 12
+    with pytest.raises(Interrupted):
+        run(path, tmp_path / "cut", StopAt(stop))
+    newest = max(p.name for p in (tmp_path / "cut" / "checkpoints").iterdir())
+
+    class First(Reporter):
+        step = None
+
+        def stepped(self, stage, step, loss, rate, sparsity) -> None:
+            self.step = self.step or step
+
+    seen = First()
+    run(path, tmp_path / "cut", seen, resume=True)
+    assert seen.step == int(newest.rpartition("-")[2]) + 1 > 1
