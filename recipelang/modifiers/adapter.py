@@ -15,6 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from recipelang.modifiers.matrices import miscopied
 from recipelang.modifiers.modifier import Modifier, State, misshapen
 from recipelang.planning.adapter_plan import AdapterPlan
 from recipelang.pruning.masks import zero
@@ -127,5 +128,6 @@ class Adapter(Modifier):
                 wanted |= {f"{name}/{what}/{m}": () if m == "step" else shape for m in moments}
         if odd := sorted(state.keys() ^ {*wanted, *(f"{name}/{BASE}" for name in self.shapes)}):
             return f"`{odd[0]}` {'does not belong there' if odd[0] in state else 'is missing'}"
+        copied = (miscopied(f"{n}/{BASE}", state[f"{n}/{BASE}"], shape) for n, shape in self.shapes.items())
         whys = (misshapen(where, state[where], shape, torch.float32) for where, shape in wanted.items())
-        return next(filter(None, whys), None)
+        return next(filter(None, (*copied, *whys)), None)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor, nn
 
-from recipelang.modifiers.matrices import finite, put, weights_of
+from recipelang.modifiers.matrices import finite, miscopied, put, weights_of
 from recipelang.modifiers.modifier import State
 from recipelang.modifiers.prune import Prune
 from recipelang.planning.prune_plan import PruneEvent, PrunePlan
@@ -96,6 +96,9 @@ class Drawn(Prune):
     ) -> str | None:
         rest = dict(state)
         for target in self.plan.targets:
-            if rest.pop(f"{target.name}/{WHOLE}", None) is None:
+            kept = rest.pop(f"{target.name}/{WHOLE}", None)
+            if kept is None:
                 return f"`{target.name}/{WHOLE}` is missing"
+            if why := miscopied(f"{target.name}/{WHOLE}", kept, target.shape):
+                return why
         return super().misfit(rest, step, trained, moments)

@@ -52,3 +52,11 @@ def finite(names: Sequence[str], weights: Sequence[nn.Parameter]) -> None:
     if bad >= 0:
         help = "lower the learning rate, or start from a checkpoint before the weights diverged"
         raise fail("E187", f"`{names[bad]}` holds NaN or infinity", help=help, notes=["it was about to be pruned"])
+
+
+def miscopied(name: str, tensor: torch.Tensor, shape: Sequence[int]) -> str | None:
+    """As `modifier.misshapen`, of a copy of a weight as it lies in a model: perhaps inputs first, and in one of the types that weights
+    have. That it is the type of this weight is judged beside the model (`engine/fitting.py`)."""
+    if sorted(tensor.shape) == sorted(shape) and tensor.dtype in (torch.float32, torch.bfloat16, torch.float16):
+        return None
+    return f"`{name}` is {tensor.dtype} of shape {tuple(tensor.shape)}"
