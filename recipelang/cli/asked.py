@@ -211,6 +211,15 @@ def suits(model: str, name: str) -> Suits:
     return Suits(f"@linear & {either}" if stacks else "@linear", facts.max_positions, facts.has_head)
 
 
+def only_if_trained(name: str, length: str | None, distill: bool | None) -> None:
+    """E054 for what was asked of a training stage, of a task whose first recipe has none."""
+    help = f"remove it: a first recipe for {name} has no training stage"
+    if length is not None:
+        raise _refused("E054", "pruning in one shot has no length", help, "--length", length)
+    if distill:
+        raise _refused("E054", "pruning in one shot has no teacher", help, "--distill", "--distill")
+
+
 def to_measure(ask: Asker, train: str, given: str | None) -> str | None:
     """The data to evaluate on; none: a split of the training data. E074 where files have none beside them."""
     if given is None and not is_local(train):

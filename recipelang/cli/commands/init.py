@@ -72,6 +72,8 @@ def init(
     share = ask("Target sparsity", target, start.target, asked.target)
     span = None
     trains = start.way != "calibrate"
+    if not trains:
+        asked.only_if_trained(found.task, length, distill)
     if trains and (length is not None or ask.interactive):
         usual = starter.lengths(found.task, share, found.examples)
         span = ask("Length of the pruning stage", length, usual, asked.length)
